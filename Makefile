@@ -1,0 +1,107 @@
+# attemptd. One non-recursive Makefile: every .c below common/ and worker/ is part of the program,
+# every tests/*/test_*.c is a test program of its own. `make help` lists the targets.
+
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+
+VERSION := 0.1.0
+BUILD   := build$(if $(SANITIZE),/sanitize)
+CC      := gcc
+PREFIX  ?= /usr/local
+
+PACKAGES     := rdkafka libpq libsodium libevent jansson
+PKG_CFLAGS   := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+PKG_LIBS     := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
+WARNINGS     := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -Wvla -Wstrict-prototypes \
+                -Wmissing-prototypes -Wwrite-strings
+HARDENING    := -fstack-protector-strong -fPIE
+OPTIMIZE     := $(if $(SANITIZE),-O1 -fno-omit-frame-pointer -fsanitize=address$(comma)undefined \
+                -fno-sanitize-recover=undefined,-O2 -D_FORTIFY_SOURCE=2)
+comma        := ,
+CFLAGS       := -std=c17 -g $(OPTIMIZE) $(HARDENING) $(WARNINGS) $(EXTRA_CFLAGS)
+CPPFLAGS     := -I. -I$(BUILD)/gen -D_GNU_SOURCE -DATTEMPTD_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
+LDFLAGS      := -pie -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=address$(comma)undefined)
+LDLIBS       := $(PKG_LIBS) -lm
+
+COMMON_SRC   := $(wildcard common/*.c)
+WORKER_SRC   := $(filter-out worker/main.c,$(wildcard worker/*.c worker/*/*.c))
+MIGRATIONS   := $(wildcard migrations/*.sql)
+STATEMENTS   := $(wildcard worker/*/sql/*.sql)
+GENERATED    := $(BUILD)/gen/migrations_embedded.c $(BUILD)/gen/statements_embedded.c
+COMMON_OBJ   := $(COMMON_SRC:%.c=$(BUILD)/%.o)
+WORKER_OBJ   := $(WORKER_SRC:%.c=$(BUILD)/%.o) $(GENERATED:%.c=%.o)
+LIBS         := $(BUILD)/libworker.a $(BUILD)/libcommon.a
+
+# A folder's helpers (tests/pg/private_pg.c, ...) are linked into each of its tests.
+test_programs = $(patsubst tests/$(1)/%.c,$(BUILD)/tests/$(1)/%,$(wildcard tests/$(1)/test_*.c))
+test_helpers  = $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/$(1)/test_%.c,$(wildcard tests/$(1)/*.c)))
+UNIT_TESTS   := $(call test_programs,unit)
+SIM_TESTS    := $(if $(wildcard tests/sim/*.c),$(BUILD)/tests/simulate)
+PG_TESTS     := $(call test_programs,pg)
+KAFKA_TESTS  := $(call test_programs,kafka)
+
+.PHONY: all
+all: $(BUILD)/attemptd ## build the program: build/attemptd
+
+$(BUILD)/attemptd: $(BUILD)/worker/main.o $(LIBS)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/libcommon.a: $(COMMON_OBJ)
+	rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/libworker.a: $(WORKER_OBJ)
+	rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/gen/%.o: $(BUILD)/gen/%.c
+	$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-overlength-strings -MMD -MP -c -o $@ $<
+
+# SQL lives in .sql files, which psql can run as they are; embed.awk turns them into C arrays.
+$(BUILD)/gen/migrations_embedded.c: $(MIGRATIONS) common/embed.awk Makefile
+	@mkdir -p $(@D)
+	awk -v table=migrations_embedded -f common/embed.awk $(MIGRATIONS) >$@
+
+$(BUILD)/gen/statements_embedded.c: $(STATEMENTS) common/embed.awk Makefile
+	@mkdir -p $(@D)
+	awk -v table=statements_embedded -f common/embed.awk $(STATEMENTS) >$@
+
+define test_program_rule
+$(BUILD)/tests/$(1)/test_%: $(BUILD)/tests/$(1)/test_%.o $(call test_helpers,$(1)) $(LIBS)
+	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS) -lcmocka
+endef
+$(foreach kind,unit pg kafka,$(eval $(call test_program_rule,$(kind))))
+
+$(BUILD)/tests/simulate: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/sim/*.c)) $(LIBS)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+.PHONY: check check-unit check-sim check-pg check-kafka
+check: check-unit check-sim ## unit tests and the simulation: seconds, no network
+
+check-unit: $(UNIT_TESTS)
+	@set -e; for t in $^; do $$t; done
+
+check-sim: $(SIM_TESTS)
+	@set -e; for t in $^; do $$t --schedules 2000; done
+
+check-pg: $(PG_TESTS) $(BUILD)/attemptd ## tests on a private PostgreSQL
+	@set -e; for t in $(PG_TESTS); do $$t; done
+
+check-kafka: $(KAFKA_TESTS) ## tests of the Kafka adapter
+	@set -e; for t in $(KAFKA_TESTS); do $$t; done
+
+.PHONY: format lint clean help
+SOURCES := $(wildcard common/*.[ch] worker/*.[ch] worker/*/*.[ch] tests/*/*.[ch])
+format: ## clang-format in place
+	clang-format -i $(SOURCES)
+
+clean: ## remove build/
+	rm -rf build
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+-include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d $(BUILD)/*/*/*/*.d)

@@ -1,0 +1,113 @@
+#include "common/buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+void buf_init(struct buf *buf, size_t limit_bytes)
+{
+    *buf = (struct buf){ .limit_bytes = limit_bytes };
+}
+
+void buf_release(struct buf *buf)
+{
+    free(buf->ptr);
+    *buf = (struct buf){ .limit_bytes = buf->limit_bytes };
+}
+
+void buf_clear(struct buf *buf)
+{
+    buf->len = 0;
+    buf->failed = false;
+}
+
+static bool reserve(struct buf *buf, size_t more)
+{
+    if (buf->failed)
+        return false;
+    if (more > buf->limit_bytes || buf->len > buf->limit_bytes - more) {
+        buf->failed = true;
+        return false;
+    }
+    size_t need = buf->len + more;
+    if (need <= buf->capacity)
+        return true;
+    size_t capacity = buf->capacity < 128 ? 256 : buf->capacity * 2;
+    if (capacity < need)
+        capacity = need;
+    char *ptr = realloc(buf->ptr, capacity);
+    if (ptr == NULL) {
+        buf->failed = true;
+        return false;
+    }
+    buf->ptr = ptr;
+    buf->capacity = capacity;
+    return true;
+}
+
+char *buf_extend(struct buf *buf, size_t bytes)
+{
+    if (!reserve(buf, bytes))
+        return NULL;
+    char *at = buf->ptr + buf->len;
+    buf->len += bytes;
+    return at;
+}
+
+void buf_put(struct buf *buf, struct bytes b)
+{
+    if (b.len == 0)
+        return;
+    char *at = buf_extend(buf, b.len);
+    if (at != NULL)
+        memcpy(at, b.ptr, b.len);
+}
+
+void buf_put_char(struct buf *buf, char c)
+{
+    buf_put(buf, (struct bytes){ &c, 1 });
+}
+
+void buf_put_int(struct buf *buf, int64_t value)
+{
+    buf_printf(buf, "%lld", (long long)value);
+}
+
+void buf_printf(struct buf *buf, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    int length = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    /* One more for the NUL, which is not part of the contents. */
+    if (length < 0 || !reserve(buf, (size_t)length + 1)) {
+        buf->failed = true;
+        return;
+    }
+    va_start(args, format);
+    (void)vsnprintf(buf->ptr + buf->len, (size_t)length + 1, format, args);
+    va_end(args);
+    buf->len += (size_t)length;
+}
+
+static void put_big_endian(struct buf *buf, uint64_t value, size_t bytes)
+{
+    char *at = buf_extend(buf, bytes);
+    for (size_t i = 0; at != NULL && i < bytes; i++)
+        at[i] = (char)(value >> (8 * (bytes - 1 - i)) & 0xff);
+}
+
+void buf_put_u16(struct buf *buf, uint16_t value)
+{
+    put_big_endian(buf, value, 2);
+}
+
+void buf_put_u32(struct buf *buf, uint32_t value)
+{
+    put_big_endian(buf, value, 4);
+}
+
+void buf_put_u64(struct buf *buf, uint64_t value)
+{
+    put_big_endian(buf, value, 8);
+}
