@@ -54,6 +54,7 @@ $(BUILD)/libworker.a: $(WORKER_OBJ)
 	rm -f $@ && ar rcs $@ $^
 
 $(BUILD)/%.o: %.c
+	$(if $(PKG_LIBS),,$(error libraries are missing, install them with: make deps))
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
@@ -93,15 +94,49 @@ check-pg: $(PG_TESTS) $(BUILD)/attemptd ## tests on a private PostgreSQL
 check-kafka: $(KAFKA_TESTS) ## tests of the Kafka adapter
 	@set -e; for t in $(KAFKA_TESTS); do $$t; done
 
-.PHONY: format lint clean help
+check-e2e: $(BUILD)/attemptd ## end to end on real Kafka and PostgreSQL
+	@tests/e2e/run
+
+# The libraries are looked up when make starts, so what needs them runs in a second make.
+.PHONY: deps deps-dev demo test check-e2e
+deps: ## install what this machine lacks
+	@compose/deps
+
+deps-dev: ## install that and what `make lint` needs
+	@compose/deps --dev
+
+demo: deps ## play an exam, kill a worker, prove that nothing was lost or doubled
+	@$(MAKE) --no-print-directory all
+	@compose/demo
+
+test: deps ## everything: unit, simulation, PostgreSQL, Kafka, end to end
+	@tests/all
+
+.PHONY: format lint hdr-check install clean help
+HEADERS := $(wildcard common/*.h worker/*.h worker/*/*.h)
 SOURCES := $(wildcard common/*.[ch] worker/*.[ch] worker/*/*.[ch] tests/*/*.[ch])
+SCRIPTS := $(wildcard compose/deps compose/demo compose/kafka compose/local-stack compose/postgres \
+             tests/all tests/e2e/run .ci/run)
 format: ## clang-format in place
 	clang-format -i $(SOURCES)
+
+lint: hdr-check ## format, clang's warnings, clang-tidy, shellcheck
+	clang-format --dry-run -Werror $(SOURCES)
+	$(MAKE) --no-print-directory CC=clang BUILD=build/clang all
+	clang-tidy --quiet $(filter %.c,$(SOURCES)) -- $(CPPFLAGS) -std=c17
+	shellcheck -x $(SCRIPTS)
+
+hdr-check: $(GENERATED) ## every header compiles by itself
+	@set -e; for h in $(HEADERS); do \
+	    $(CC) $(CPPFLAGS) -std=c17 $(WARNINGS) -x c -fsyntax-only -include $$h /dev/null; done
+
+install: $(BUILD)/attemptd ## into $(PREFIX)/bin, below DESTDIR
+	install -D -m 755 $(BUILD)/attemptd $(DESTDIR)$(PREFIX)/bin/attemptd
 
 clean: ## remove build/
 	rm -rf build
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 -include $(wildcard $(BUILD)/*/*.d $(BUILD)/*/*/*.d $(BUILD)/*/*/*/*.d)
