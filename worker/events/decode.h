@@ -21,8 +21,10 @@ struct decode_limits {
     size_t activity_events_max;   /* 1,000 in a record */
     unsigned number_digits_max;   /* 1,000 as written */
     unsigned number_exponent_max; /* within +-1,000 */
+    uint64_t hash_seed[2];        /* decides nothing: keeps senders from choosing colliding keys */
 };
 
+/* The limits of the contract, and a fresh hash_seed. */
 struct decode_limits decode_limits_default(void);
 
 enum decode_result {

@@ -40,4 +40,13 @@ struct record {
     size_t header_count;
 };
 
+#define RECORD_HASH_BYTES 16
+
+/*
+ * What the ledger remembers of a record's contents (the `hash` of an anchor): BLAKE2b-128 over key
+ * and value, each with its presence and length before it. Headers are left out, as tools that copy
+ * a log may add some.
+ */
+void record_hash(const struct record *record, uint8_t ret_hash[static RECORD_HASH_BYTES]);
+
 #endif
