@@ -14,8 +14,9 @@ static inline const char *skip_blank(const char *at, const char *end)
 /* ----------------------------------------------------------------------------- skipping values */
 
 /* From behind the opening quote to behind the closing one. */
-static inline const char *skip_string(const char *at, const char *end)
+static inline const char *skip_string(const char *at, const char *end, bool *ret_escaped)
 {
+    *ret_escaped = false;
     for (;;) {
 #ifdef __SSE2__
         const __m128i quote = _mm_set1_epi8('"');
@@ -39,54 +40,111 @@ static inline const char *skip_string(const char *at, const char *end)
             return at + 1;
         if (end - at < 2)
             return end;
+        *ret_escaped = true;
         at += 2;
     }
 }
 
-static inline bool is_bracket(char c)
-{
-    return c == '{' || c == '}' || c == '[' || c == ']';
-}
+/* A bit for each byte of a block, the first byte's the lowest. */
+#define BLOCK 64
 
-/* To the next quote or bracket. */
-static inline const char *skip_to_structure(const char *at, const char *end)
+struct block {
+    uint64_t quotes;
+    uint64_t escapes;
+    uint64_t opens;  /* { and [ */
+    uint64_t closes; /* } and ] */
+};
+
+static inline struct block block_of(const char *at)
 {
+    struct block block = { 0 };
 #ifdef __SSE2__
-    const __m128i quote = _mm_set1_epi8('"');
-    const __m128i open = _mm_set1_epi8('{');
-    const __m128i close = _mm_set1_epi8('}');
     const __m128i fold = _mm_set1_epi8(0x20); /* [ and ] become { and } */
-    while (end - at >= 16) {
-        __m128i block = _mm_loadu_si128((const __m128i *)(const void *)at);
-        __m128i folded = _mm_or_si128(block, fold);
-        int mask = _mm_movemask_epi8(_mm_or_si128(
-            _mm_cmpeq_epi8(block, quote),
-            _mm_or_si128(_mm_cmpeq_epi8(folded, open), _mm_cmpeq_epi8(folded, close))));
-        if (mask != 0)
-            return at + __builtin_ctz((unsigned)mask);
-        at += 16;
+    for (unsigned i = 0; i < BLOCK; i += 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(at + i));
+        __m128i folded = _mm_or_si128(bytes, fold);
+        int quotes = _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')));
+        int escapes = _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
+        int opens = _mm_movemask_epi8(_mm_cmpeq_epi8(folded, _mm_set1_epi8('{')));
+        int closes = _mm_movemask_epi8(_mm_cmpeq_epi8(folded, _mm_set1_epi8('}')));
+        block.quotes |= (uint64_t)(unsigned)quotes << i;
+        block.escapes |= (uint64_t)(unsigned)escapes << i;
+        block.opens |= (uint64_t)(unsigned)opens << i;
+        block.closes |= (uint64_t)(unsigned)closes << i;
+    }
+#else
+    for (unsigned i = 0; i < BLOCK; i++) {
+        block.quotes |= (uint64_t)(at[i] == '"') << i;
+        block.escapes |= (uint64_t)(at[i] == '\\') << i;
+        block.opens |= (uint64_t)((at[i] | 0x20) == '{') << i;
+        block.closes |= (uint64_t)((at[i] | 0x20) == '}') << i;
     }
 #endif
-    while (at < end && *at != '"' && !is_bracket(*at))
-        at++;
-    return at;
+    return block;
 }
 
+/* The bytes that a backslash takes away; `*carry`: the one before the block takes the first. */
+static uint64_t escaped_bytes(uint64_t escapes, bool *carry)
+{
+    uint64_t escaped = *carry;
+    *carry = false;
+    for (uint64_t rest = escapes; rest != 0; rest &= rest - 1) {
+        unsigned at = (unsigned)__builtin_ctzll(rest);
+        if ((escaped >> at & 1) != 0)
+            continue;
+        if (at == BLOCK - 1)
+            *carry = true;
+        else
+            escaped |= (uint64_t)2 << at;
+    }
+    return escaped;
+}
+
+/* Each bit becomes the parity of itself and all lower ones: from quotes, what is inside of them. */
+static inline uint64_t parity_below(uint64_t bits)
+{
+    for (unsigned shift = 1; shift < BLOCK; shift *= 2)
+        bits ^= bits << shift;
+    return bits;
+}
+
+struct container_skip {
+    size_t depth;
+    uint64_t in_string; /* all ones when the block before ended inside a string */
+    bool carry;
+};
+
+/* Where in the block the container ends, or BLOCK. */
+static inline unsigned skip_block(struct container_skip *skip, struct block block)
+{
+    if (block.escapes != 0 || skip->carry)
+        block.quotes &= ~escaped_bytes(block.escapes, &skip->carry);
+    uint64_t strings = parity_below(block.quotes) ^ skip->in_string;
+    skip->in_string = strings >> (BLOCK - 1) != 0 ? UINT64_MAX : 0;
+    uint64_t opens = block.opens & ~strings;
+    for (uint64_t rest = opens | (block.closes & ~strings); rest != 0; rest &= rest - 1) {
+        unsigned at = (unsigned)__builtin_ctzll(rest);
+        if ((opens >> at & 1) != 0)
+            skip->depth++;
+        else if (--skip->depth == 0)
+            return at;
+    }
+    return BLOCK;
+}
+
+/* `at` is the opening bracket. */
 static const char *skip_container(const char *at, const char *end)
 {
-    size_t depth = 0;
-    while ((at = skip_to_structure(at, end)) < end) {
-        char c = *at++;
-        if (c == '"')
-            at = skip_string(at, end);
-        else if (c == '{' || c == '[')
-            depth++;
-        else if (depth <= 1)
-            return at;
-        else
-            depth--;
+    struct container_skip skip = { .depth = 0 };
+    for (; end - at >= BLOCK; at += BLOCK) {
+        unsigned closed = skip_block(&skip, block_of(at));
+        if (closed < BLOCK)
+            return at + closed + 1;
     }
-    return end;
+    char rest[BLOCK] = { 0 };
+    memcpy(rest, at, (size_t)(end - at));
+    unsigned closed = skip_block(&skip, block_of(rest));
+    return closed < BLOCK ? at + closed + 1 : end;
 }
 
 static const char *skip_scalar(const char *at, const char *end)
@@ -101,8 +159,9 @@ static inline const char *skip_value(const char *at, const char *end)
 {
     if (at >= end)
         return end;
+    bool escaped;
     if (*at == '"')
-        return skip_string(at + 1, end);
+        return skip_string(at + 1, end, &escaped);
     return *at == '{' || *at == '[' ? skip_container(at, end) : skip_scalar(at, end);
 }
 
@@ -180,11 +239,10 @@ bool json_next_member(struct json_cursor *cursor, struct json_member *ret)
     if (!to_next(cursor) || *cursor->at != '"')
         return false;
     const char *key = cursor->at + 1;
-    const char *at = skip_string(key, cursor->end);
+    const char *at = skip_string(key, cursor->end, &ret->key_escaped);
     if (at == key)
         return false;
     ret->key = (struct bytes){ key, (size_t)(at - 1 - key) };
-    ret->key_escaped = ret->key.len != 0 && memchr(key, '\\', ret->key.len) != NULL;
     at = skip_blank(at, cursor->end);
     if (at < cursor->end && *at == ':')
         at = skip_blank(at + 1, cursor->end);
@@ -193,15 +251,13 @@ bool json_next_member(struct json_cursor *cursor, struct json_member *ret)
     return ret->value.len != 0;
 }
 
-bool json_key_is(const struct json_member *member, struct bytes name)
+bool json_escaped_key_is(struct bytes key, struct bytes name)
 {
-    if (!member->key_escaped)
-        return bytes_equal(member->key, name);
     char text[6 * 64];
     size_t len = 0;
     /* Escaped it is at most six times as long. */
-    return member->key.len <= sizeof text && name.len <= 64 &&
-           json_unescape(member->key, text, &len) && bytes_equal((struct bytes){ text, len }, name);
+    return key.len <= sizeof text && name.len <= 64 && json_unescape(key, text, &len) &&
+           bytes_equal((struct bytes){ text, len }, name);
 }
 
 struct bytes json_find(struct bytes object, struct bytes name)

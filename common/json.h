@@ -99,8 +99,15 @@ struct json_cursor json_open(struct bytes container);
 bool json_next_member(struct json_cursor *cursor, struct json_member *ret);
 bool json_next_element(struct json_cursor *cursor, struct bytes *ret_value);
 
+/* Whether a key with escapes in it is `name`. */
+bool json_escaped_key_is(struct bytes key, struct bytes name);
+
 /* Compares after unescaping. */
-bool json_key_is(const struct json_member *member, struct bytes name);
+static inline bool json_key_is(const struct json_member *member, struct bytes name)
+{
+    return member->key_escaped ? json_escaped_key_is(member->key, name)
+                               : bytes_equal(member->key, name);
+}
 
 /* Finds a member of an object by name; absent when there is none. */
 struct bytes json_find(struct bytes object, struct bytes name);

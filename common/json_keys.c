@@ -5,9 +5,13 @@
 
 #include <stdlib.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 void json_key_table_init(struct json_key_table *table, const char *text, const uint64_t *seed)
 {
-    /* Member by member: the 2 KiB of `first` are cleared only when they are needed. */
+    /* Member by member: the 4 KiB of `first` are cleared only when they are needed. */
     table->text = text;
     table->seed = seed;
     table->objects = 0;
@@ -67,6 +71,24 @@ static uint32_t print_of(struct bytes key)
             first = first << 8 | (unsigned char)key.ptr[i];
     }
     return first ^ (last << 13 | last >> 19) ^ (uint32_t)key.len << 24;
+}
+
+/* The next key from `at` on with this print; `count` or more when there is none. */
+static inline uint32_t next_print(const struct json_object_keys *object, uint32_t print,
+                                  uint32_t at)
+{
+#ifdef __SSE2__
+    const __m128i wanted = _mm_set1_epi32((int)print);
+    for (; at + 4 <= object->count; at += 4) {
+        __m128i four = _mm_loadu_si128((const __m128i *)(const void *)&object->prints[at]);
+        int mask = _mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(four, wanted)));
+        if (mask != 0)
+            return at + (uint32_t)__builtin_ctz((unsigned)mask);
+    }
+#endif
+    while (at < object->count && object->prints[at] != print)
+        at++;
+    return at;
 }
 
 static bool table_grow(struct json_key_table *table)
@@ -142,18 +164,16 @@ enum json_key_verdict json_keys_add(struct json_key_table *table, struct json_ob
     struct bytes text = escaped ? unescaped(table, key, 0) : key;
     if (!bytes_present(text))
         return JSON_KEY_NO_MEMORY;
-    if (object->count < JSON_NEAR_KEYS) {
-        uint32_t print = print_of(text);
-        for (uint32_t i = 0; i < object->count; i++) {
-            if (object->prints[i] != print)
-                continue;
-            enum json_key_verdict verdict = compare(table, object->keys[i], text);
-            if (verdict != JSON_KEY_NEW)
-                return verdict;
-        }
-        object->prints[object->count] = print;
-        object->keys[object->count++] = slice;
-        return JSON_KEY_NEW;
+    if (object->count > JSON_NEAR_KEYS)
+        return table_add(table, object->object, slice, text);
+    uint32_t print = print_of(text);
+    for (uint32_t i = next_print(object, print, 0); i < object->count;
+         i = next_print(object, print, i + 1)) {
+        enum json_key_verdict verdict = compare(table, object->keys[i], text);
+        if (verdict != JSON_KEY_NEW)
+            return verdict;
     }
-    return table_add(table, object->object, slice, text);
+    object->prints[object->count] = print;
+    object->keys[object->count++] = slice;
+    return JSON_KEY_NEW;
 }

@@ -13,8 +13,8 @@
 
 #include <stdint.h>
 
-#define JSON_NEAR_KEYS   16
-#define JSON_FIRST_SLOTS 128
+#define JSON_NEAR_KEYS   64
+#define JSON_FIRST_SLOTS 256
 
 /* A key: where it is in the text, without its quotes. */
 struct json_key {
@@ -25,8 +25,8 @@ struct json_key {
 /* The keys of one object that is being scanned. */
 struct json_object_keys {
     uint32_t count;
-    uint32_t object; /* a number of its own, once its keys are in the table */
-    uint32_t prints[JSON_NEAR_KEYS];
+    uint32_t object;                 /* a number of its own, once its keys are in the table */
+    uint32_t prints[JSON_NEAR_KEYS]; /* the first `count` are set */
     struct json_key keys[JSON_NEAR_KEYS];
 };
 

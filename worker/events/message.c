@@ -1,0 +1,148 @@
+#include "worker/events/message.h"
+
+#include "common/json.h"
+#include "common/rfc3339.h"
+
+/* ----------------------------------------------------------------------------------- members */
+
+/* `"name":`, with a comma before it unless the object begins here. Names are ours: no escapes. */
+static void put_name(struct buf *buf, const char *name)
+{
+    if (buf->len > 0 && buf->ptr[buf->len - 1] != '{')
+        buf_put_char(buf, ',');
+    buf_put_char(buf, '"');
+    buf_put(buf, bytes_of(name));
+    buf_put(buf, BYTES("\":"));
+}
+
+static void put_null(struct buf *buf)
+{
+    buf_put(buf, BYTES("null"));
+}
+
+static void put_text_member(struct buf *buf, const char *name, struct bytes text)
+{
+    put_name(buf, name);
+    if (bytes_present(text))
+        json_put_string(buf, text);
+    else
+        put_null(buf);
+}
+
+static void put_int_member(struct buf *buf, const char *name, bool present, int64_t value)
+{
+    put_name(buf, name);
+    if (present)
+        buf_put_int(buf, value);
+    else
+        put_null(buf);
+}
+
+static void put_uuid(struct buf *buf, const struct uuid *uuid)
+{
+    char text[UUID_TEXT_LEN + 1];
+    buf_put(buf, bytes_of(uuid_format(uuid, text)));
+}
+
+static void put_uuid_member(struct buf *buf, const char *name, bool present,
+                            const struct uuid *uuid)
+{
+    char text[UUID_TEXT_LEN + 1];
+    put_text_member(buf, name, present ? bytes_of(uuid_format(uuid, text)) : BYTES_NONE);
+}
+
+static void put_time_member(struct buf *buf, const char *name, int64_t us)
+{
+    char text[RFC3339_TEXT_LEN + 1];
+    put_text_member(buf, name, bytes_of(rfc3339_format(us, text)));
+}
+
+/* --------------------------------------------------------------------------- cache.invalidated */
+
+const char *scope_name(enum scope scope)
+{
+    switch (scope) {
+    case SCOPE_KEY:
+        return "key";
+    case SCOPE_PREFIX:
+        return "prefix";
+    case SCOPE_VIEW:
+        return "view";
+    case SCOPE_ALL:
+        return "all";
+    }
+    return "unknown";
+}
+
+void cache_key_attempt(struct buf *buf, const struct uuid *attempt_id)
+{
+    buf_put(buf, BYTES("attempt:"));
+    put_uuid(buf, attempt_id);
+}
+
+void cache_key_exam_stats(struct buf *buf, const struct uuid *exam_id)
+{
+    buf_put(buf, BYTES("exam:"));
+    put_uuid(buf, exam_id);
+    buf_put(buf, BYTES(":stats"));
+}
+
+void cache_key_view(struct buf *buf, struct bytes view_name)
+{
+    buf_put(buf, BYTES("view:"));
+    buf_put(buf, view_name);
+}
+
+void message_invalidation(struct buf *buf, const struct invalidation *invalidation)
+{
+    buf_put_char(buf, '{');
+    put_text_member(buf, "key", invalidation->key);
+    put_text_member(buf, "scope", bytes_of(scope_name(invalidation->scope)));
+    put_int_member(buf, "version", invalidation->has_version, invalidation->version);
+    put_int_member(buf, "revision", invalidation->has_revision, invalidation->revision);
+    put_uuid_member(buf, "exam_id", invalidation->has_exam, &invalidation->exam_id);
+    put_time_member(buf, "committed_at", invalidation->committed_at_us);
+    put_int_member(buf, "ttl_hint_s", true, invalidation->ttl_hint_s);
+    buf_put_char(buf, '}');
+}
+
+/* ---------------------------------------------------------------------------- attempt.outcome */
+
+void message_outcome(struct buf *buf, const struct outcome_facts *facts)
+{
+    buf_put_char(buf, '{');
+    put_uuid_member(buf, "attempt_id", facts->has_attempt_id, &facts->attempt_id);
+    put_uuid_member(buf, "event_id", facts->has_event_id, &facts->event_id);
+    put_text_member(buf, "outcome", bytes_of(outcome_name(facts->outcome)));
+    put_int_member(buf, "version", facts->has_version, facts->version);
+    put_text_member(buf, "reason", facts->reason);
+    put_int_member(buf, "missing", facts->has_missing, facts->missing);
+    put_text_member(buf, "receipt", facts->receipt);
+    put_text_member(buf, "topic", bytes_of(facts->place.topic));
+    put_int_member(buf, "partition", true, facts->place.partition);
+    put_int_member(buf, "record_offset", true, facts->place.offset);
+    put_time_member(buf, "committed_at", facts->committed_at_us);
+    buf_put_char(buf, '}');
+}
+
+/* ---------------------------------------------------------------------------------------- ids */
+
+void message_id_of_record(struct buf *buf, const struct place *place)
+{
+    buf_printf(buf, "%s/%d/%lld/%lld", place->topic, (int)place->partition,
+               (long long)place->generation, (long long)place->offset);
+}
+
+void message_id_of_revision(struct buf *buf, struct bytes key, int64_t revision)
+{
+    buf_put(buf, key);
+    buf_put_char(buf, '@');
+    buf_put_int(buf, revision);
+}
+
+void message_id_of_key(struct buf *buf, struct bytes key, const struct place *last)
+{
+    buf_put(buf, key);
+    buf_put_char(buf, '@');
+    message_id_of_record(buf, last);
+}
