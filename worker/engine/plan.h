@@ -47,7 +47,9 @@ struct entry {
     struct record record;          /* bytes in the batch's arena */
     struct event event;            /* set unless `refusal` */
     const struct refusal *refusal; /* refused by the decoder; NULL otherwise */
-    struct entry *next_of_attempt; /* in the order of arrival */
+    struct entry *next;            /* in the batch, in the order of arrival */
+    struct entry *next_of_attempt; /* in the same order */
+    size_t span;                   /* which run of its batch it belongs to */
     struct ledger_move *move;      /* NULL for view.refresh */
 
     bool judged; /* what follows is set */
@@ -57,6 +59,7 @@ struct entry {
     const char *detail;      /* dead: a sentence for people, in the arena; may be NULL */
     int64_t version;         /* the row's version after this record; not for dead */
     int64_t missing;         /* applied: e - v, how many versions it skipped */
+    const struct submission_row *submission; /* of an applied submit */
 };
 
 /*

@@ -1,0 +1,179 @@
+/*
+ * The engine's inside, shared by engine.c, intake.c (from the log into the batch), flush.c (from
+ * the batch into the database) and errands.c (everything else the store is asked).
+ */
+#ifndef WORKER_ENGINE_CORE_H
+#define WORKER_ENGINE_CORE_H
+
+#include "common/backoff.h"
+#include "worker/engine/announce.h"
+#include "worker/engine/batch.h"
+#include "worker/engine/breaker.h"
+#include "worker/engine/engine.h"
+#include "worker/engine/partition.h"
+#include "worker/engine/planner.h"
+#include "worker/engine/recall.h"
+#include "worker/engine/tickets.h"
+
+/*
+ * The life of the batch in flight. Only flush_enter() moves it.
+ *
+ *   IDLE -> READY -> OPENING -> [LOCKING -> [WRITING ->]] CLOSING -> TELLING -> IDLE
+ *
+ * A failure goes through UNDOING (or, when the connection is gone, directly) back to READY; a
+ * commit with unknown outcome through UNKNOWN and RESOLVING to TELLING or READY.
+ */
+enum flush_state {
+    FLUSH_IDLE,
+    FLUSH_READY, /* to be planned and opened, not before `not_before_ms` */
+    FLUSH_OPENING,
+    FLUSH_LOCKING,
+    FLUSH_WRITING,
+    FLUSH_CLOSING,
+    FLUSH_UNDOING,
+    FLUSH_UNKNOWN,
+    FLUSH_RESOLVING,
+    FLUSH_TELLING
+};
+
+/*
+ * The search for the record that the database refuses. Every probe is a trial (rolled back) of the
+ * first `limit` records; `good` of them are known to pass, `bad` of them are known to fail. When
+ * bad = good + 1, record number `good` is the culprit.
+ */
+struct isolation {
+    bool active;
+    bool base_checked; /* a trial without any record has passed */
+    size_t good, bad, limit;
+    struct err err; /* the refusal */
+};
+
+struct flush {
+    enum flush_state state;
+    struct batch *batch;
+    struct planned planned;
+    struct err err; /* why it is being undone */
+    int64_t not_before_ms;
+    int64_t started_at_ms;
+    unsigned tries;
+    bool lock_first;
+    struct isolation isolation;
+    struct announcement announcement;
+    bool ticket_open;
+};
+
+/* What the store is busy with. */
+enum errand {
+    ERRAND_NONE,
+    ERRAND_CONNECT,
+    ERRAND_CLAIM,
+    ERRAND_FLUSH,
+    ERRAND_RESOLVE,
+    ERRAND_RECALL,
+    ERRAND_MARK
+};
+
+/* The brake of DESIGN 2.5. */
+#define REFUSALS_PER_MINUTE_MAX 20
+
+struct brake {
+    int64_t window_from_ms;
+    unsigned refusals;             /* in the window */
+    bool has_refused_submit;       /* the last submit was refused ... */
+    struct uuid refused_submit_of; /* ... of this attempt */
+};
+
+struct engine {
+    struct engine_options options;
+    struct engine_ports ports;
+    struct rng rng;
+    uint64_t secret; /* of hash tables */
+    int64_t now_ms;  /* read once a step */
+
+    struct partition_table partitions;
+    struct batch batches[2];
+    struct batch *filling; /* the other one belongs to the flush */
+    struct flush flush;
+    struct recall_list recall;
+    struct tickets tickets;
+    struct announcer announcer;
+    struct breaker breaker;
+    struct backoff backoff; /* of flushes and connections */
+    struct brake brake;
+
+    enum errand errand;
+    struct store_call call;
+    struct arena call_arena;   /* of the store's call */
+    struct arena source_arena; /* of lists for the source */
+    struct buf digest_room;    /* scratch: canonical text of one document */
+    bool connected;
+    int64_t connect_not_before_ms;
+    int64_t claim_not_before_ms;
+    int64_t mark_not_before_ms;
+    int64_t commit_not_before_ms; /* of group offsets */
+    bool group_is_behind;
+
+    bool survey_running;
+    int64_t survey_not_before_ms;
+    bool reassign; /* the source must be told the positions again */
+    int64_t suspect_not_before_ms;
+    size_t turn;    /* whose turn it is to be read first */
+    bool more;      /* work was left for another step */
+    bool throttled; /* reading stopped because the batch was full */
+
+    bool stopping;
+    struct engine_status seen; /* counters */
+    int64_t last_flush_at_ms;
+    bool flushed_once;
+};
+
+/* How long a halted partition waits before it looks again, and how often it is noted. */
+#define HALT_LOOK_MS 15000
+#define HALT_NOTE_MS 60000
+
+/* How long records that are to be told again wait for those of other partitions. */
+#define RECALL_WAIT_MS 1000
+
+/* engine.c */
+void engine_note(struct engine *engine, const struct note *note);
+void engine_note_partition(struct engine *engine, enum note_kind kind,
+                           const struct partition *partition, const char *word,
+                           const struct err *err);
+void engine_trouble(struct engine *engine, const struct err *err);
+void engine_failed(struct engine *engine, const struct err *err); /* tells the breaker */
+void engine_succeeded(struct engine *engine);
+void engine_lost_connection(struct engine *engine);
+
+/* Stops a partition with a reason of DESIGN 1.7; its records are forgotten, its ledger row stays.
+ */
+void engine_halt(struct engine *engine, struct partition *partition, const char *reason,
+                 const struct err *err);
+/* It has proved itself again. */
+void engine_heal(struct engine *engine, struct partition *partition);
+/* The filling batch may take another record. */
+bool engine_has_room(const struct engine *engine);
+/* Takes the partition through survey and claim again, forgetting what was read of it. */
+void engine_start_over(struct engine *engine, struct partition *partition);
+/* Forgets what both batches hold of a partition. */
+void engine_drop(struct engine *engine, struct tp tp);
+
+/* intake.c */
+void intake_news(struct engine *engine);
+void intake_survey(struct engine *engine);
+void intake_assign(struct engine *engine);
+void intake_read(struct engine *engine);
+void intake_look_again(struct engine *engine);
+
+/* flush.c */
+void flush_start_if_due(struct engine *engine);
+void flush_answered(struct engine *engine, bool ok, const struct err *err);
+void flush_resolved(struct engine *engine, bool ok, const struct err *err);
+void flush_tell(struct engine *engine);
+int64_t flush_due_in_ms(const struct engine *engine);
+
+/* errands.c */
+void errand_poll(struct engine *engine);
+void errand_choose(struct engine *engine);
+void errand_start(struct engine *engine, enum errand errand, enum store_step step);
+
+#endif

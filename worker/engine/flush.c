@@ -1,0 +1,563 @@
+/*
+ * From the batch into the database, and then to the world. The order is the engine's promise:
+ * compare-and-set and data in one transaction; only after its COMMIT was answered (or found out)
+ * the announcement; only after its delivery reports published_offset.
+ */
+#include "worker/engine/core.h"
+#include "worker/events/canonical.h"
+
+#define BUGS_MAX 3
+
+static void enter(struct engine *engine, enum flush_state state)
+{
+    engine->flush.state = state;
+}
+
+static const struct ledger_entry *ledger_of(void *self, struct tp tp)
+{
+    struct engine *engine = self;
+    struct partition *partition = partition_find(&engine->partitions, tp);
+    /* RECALLING partitions have nothing in a batch, all others nothing that may be committed. */
+    return partition != NULL && partition->state == PARTITION_RUNNING ? &partition->ledger : NULL;
+}
+
+/* ---------------------------------------------------------------------------- when and what */
+
+static bool batch_is_due(const struct engine *engine)
+{
+    const struct batch *batch = engine->filling;
+    return batch->has_submit || engine->stopping || !engine_has_room(engine) ||
+           engine->now_ms - batch->opened_at_ms >= engine->options.linger_ms;
+}
+
+int64_t flush_due_in_ms(const struct engine *engine)
+{
+    const struct flush *flush = &engine->flush;
+    if (flush->state == FLUSH_READY)
+        return flush->not_before_ms - engine->now_ms;
+    if (flush->state != FLUSH_IDLE || !batch_has_work(engine->filling))
+        return INT64_MAX;
+    return batch_is_due(engine)
+               ? 0
+               : engine->filling->opened_at_ms + engine->options.linger_ms - engine->now_ms;
+}
+
+static void begin(struct engine *engine)
+{
+    struct flush *flush = &engine->flush;
+    struct batch *spare = flush->batch;
+    flush->batch = engine->filling;
+    engine->filling = spare;
+    batch_clear(engine->filling);
+    flush->tries = 0;
+    flush->lock_first = false;
+    flush->isolation = (struct isolation){ 0 };
+    flush->ticket_open = false;
+    flush->not_before_ms = engine->now_ms;
+    flush->started_at_ms = engine->now_ms;
+    enter(engine, FLUSH_READY);
+}
+
+static void finish(struct engine *engine)
+{
+    batch_clear(engine->flush.batch);
+    enter(engine, FLUSH_IDLE);
+}
+
+static bool build(struct engine *engine)
+{
+    struct flush *flush = &engine->flush;
+    const struct isolation *isolation = &flush->isolation;
+    struct plan_request request = { .batch = flush->batch,
+                                    .ledger = ledger_of,
+                                    .self = engine,
+                                    .version_jump_max = engine->options.version_jump_max,
+                                    .entry_limit = isolation->active ? isolation->limit : SIZE_MAX,
+                                    .trial = isolation->active,
+                                    .lock_first = flush->lock_first,
+                                    .secret = engine->secret };
+    return plan_build(&request, &flush->planned);
+}
+
+static void store_step(struct engine *engine, enum flush_state state, enum store_step step)
+{
+    enter(engine, state);
+    engine->call.plan = &engine->flush.planned.plan;
+    engine->call.arena = &engine->flush.batch->arena;
+    errand_start(engine, ERRAND_FLUSH, step);
+}
+
+static bool retry_later(struct engine *engine, int64_t delay_ms)
+{
+    engine->flush.not_before_ms = engine->now_ms + delay_ms;
+    enter(engine, FLUSH_READY);
+    return false;
+}
+
+void flush_start_if_due(struct engine *engine)
+{
+    struct flush *flush = &engine->flush;
+    if (flush->state == FLUSH_IDLE && batch_has_work(engine->filling) && batch_is_due(engine))
+        begin(engine);
+    if (flush->state != FLUSH_READY || engine->now_ms < flush->not_before_ms)
+        return;
+    if (!batch_has_work(flush->batch)) {
+        finish(engine);
+        return;
+    }
+    if (!build(engine)) {
+        const struct err err = { ERR_RESOURCE, "memory", "no memory to plan a flush" };
+        engine_trouble(engine, &err);
+        (void)retry_later(engine, engine->options.retry_cap_ms);
+        return;
+    }
+    store_step(engine, FLUSH_OPENING, STORE_OPEN);
+}
+
+/* --------------------------------------------------------------------------------- failures */
+
+static void undo(struct engine *engine, const struct err *err)
+{
+    engine->flush.err = *err;
+    store_step(engine, FLUSH_UNDOING, STORE_UNDO);
+}
+
+static void halt_plan(struct engine *engine, const char *reason, const struct err *err)
+{
+    const struct plan *plan = &engine->flush.planned.plan;
+    for (size_t i = 0; i < plan->move_count; i++) {
+        struct partition *partition = partition_find(&engine->partitions, plan->moves[i].tp);
+        if (partition != NULL)
+            engine_halt(engine, partition, reason, err);
+    }
+    /* A plan of view requests alone has no partition of the ledger; it simply tries again. */
+    (void)retry_later(engine, plan->move_count == 0 ? engine->options.retry_cap_ms : 0);
+}
+
+static void retry(struct engine *engine, const struct err *err)
+{
+    struct flush *flush = &engine->flush;
+    flush->tries++;
+    engine->seen.flush_retries++;
+    if (strcmp(err->code, "40P01") == 0 || strcmp(err->code, "55P03") == 0)
+        flush->lock_first = true;
+    engine_failed(engine, err);
+    if (flush->tries >= engine->options.retries && breaker_trip(&engine->breaker, engine->now_ms))
+        engine_note(engine, &(struct note){ .kind = NOTE_BREAKER, .word = "open", .err = err });
+    int64_t delay = backoff_next_ms(&engine->backoff, &engine->rng);
+    engine_note(engine, &(struct note){ .kind = NOTE_RETRYING, .err = err, .number = delay });
+    (void)retry_later(engine, delay);
+}
+
+static struct entry *nth_entry(const struct batch *batch, size_t n)
+{
+    struct entry *entry = batch->first;
+    while (n-- > 0)
+        entry = entry->next;
+    return entry;
+}
+
+/* True when dead-lettering must stop: see DESIGN 2.5. */
+static bool brake_pulled(struct engine *engine, const struct entry *culprit,
+                         const struct partition *partition)
+{
+    struct brake *brake = &engine->brake;
+    if (engine->now_ms - brake->window_from_ms >= 60000) {
+        brake->window_from_ms = engine->now_ms;
+        brake->refusals = 0;
+    }
+    brake->refusals++;
+    bool second_submit = false;
+    if (culprit->event.type == EVENT_SUBMITTED) {
+        second_submit = brake->has_refused_submit &&
+                        !uuid_equal(&brake->refused_submit_of, &culprit->event.attempt_id);
+        brake->has_refused_submit = true;
+        brake->refused_submit_of = culprit->event.attempt_id;
+    }
+    /* A partition that was halted goes on only when the refusals have ended. */
+    return second_submit || brake->refusals > REFUSALS_PER_MINUTE_MAX || partition->halt != NULL;
+}
+
+static void condemn(struct engine *engine, struct entry *culprit)
+{
+    struct flush *flush = &engine->flush;
+    struct isolation *isolation = &flush->isolation;
+    isolation->active = false;
+    struct partition *partition = partition_find(&engine->partitions, culprit->record.tp);
+    if (partition == NULL) {
+        (void)retry_later(engine, 0);
+        return;
+    }
+    bool dead_already = culprit->judged && culprit->outcome == OUTCOME_DEAD;
+    if (dead_already || brake_pulled(engine, culprit, partition)) {
+        engine_halt(engine, partition, "data_errors", &isolation->err);
+        (void)retry_later(engine, 0);
+        return;
+    }
+    culprit->judged = true;
+    culprit->outcome = OUTCOME_DEAD;
+    culprit->reason = REASON_CONSTRAINT;
+    culprit->detail =
+        arena_format(&flush->batch->arena, "%s: %s", isolation->err.code, isolation->err.text).ptr;
+    engine->seen.isolated++;
+    engine_note(engine, &(struct note){ .kind = NOTE_ISOLATED,
+                                        .has_tp = true,
+                                        .tp = culprit->record.tp,
+                                        .err = &isolation->err,
+                                        .number = culprit->record.offset });
+    (void)retry_later(engine, 0);
+}
+
+/* One step of the search: `passed` says what the last probe (if any) has shown. */
+static void isolate(struct engine *engine, bool passed, const struct err *err)
+{
+    struct flush *flush = &engine->flush;
+    struct isolation *isolation = &flush->isolation;
+    if (flush->batch->count == 0) {
+        halt_plan(engine, "data_errors", err);
+        return;
+    }
+    if (!isolation->active) {
+        *isolation = (struct isolation){ .active = true, .bad = flush->batch->count, .err = *err };
+    } else if (!isolation->base_checked) {
+        isolation->base_checked = true;
+        if (!passed) {
+            /* Not one record is needed for the refusal: the fault is not in the data. */
+            isolation->active = false;
+            halt_plan(engine, "data_errors", err);
+            return;
+        }
+    } else if (passed) {
+        isolation->good = isolation->limit;
+    } else {
+        isolation->bad = isolation->limit;
+        isolation->err = *err;
+    }
+    if (isolation->base_checked && isolation->bad - isolation->good <= 1) {
+        condemn(engine, nth_entry(flush->batch, isolation->bad - 1));
+        return;
+    }
+    isolation->limit =
+        isolation->base_checked ? isolation->good + (isolation->bad - isolation->good) / 2 : 0;
+    (void)retry_later(engine, 0);
+}
+
+static void count_bug(struct engine *engine, const struct err *err)
+{
+    const struct plan *plan = &engine->flush.planned.plan;
+    unsigned most = 0;
+    for (size_t i = 0; i < plan->move_count; i++) {
+        struct partition *partition = partition_find(&engine->partitions, plan->moves[i].tp);
+        if (partition != NULL && ++partition->bugs > most)
+            most = partition->bugs;
+    }
+    if (most >= BUGS_MAX)
+        halt_plan(engine, "schema", err);
+    else
+        retry(engine, err);
+}
+
+/* The transaction is gone without effect; `err` says what to do about it. */
+static void react(struct engine *engine, const struct err *err)
+{
+    switch (err->action) {
+    case ERR_REJECT:
+        isolate(engine, false, err);
+        return;
+    case ERR_HALT:
+        halt_plan(engine, "schema", err);
+        return;
+    case ERR_BUG:
+        count_bug(engine, err);
+        return;
+    case ERR_NONE: /* undone on purpose: a fenced plan */
+        (void)retry_later(engine, 0);
+        return;
+    case ERR_RETRY:
+    case ERR_RESOURCE:
+    case ERR_LOST:
+        retry(engine, err);
+        return;
+    }
+}
+
+static void failed(struct engine *engine, const struct err *err)
+{
+    if (err->action != ERR_LOST) {
+        undo(engine, err);
+        return;
+    }
+    engine_lost_connection(engine);
+    react(engine, err);
+}
+
+/* Some compare-and-set missed: those partitions are somebody else's; the rest goes on. */
+static void fenced(struct engine *engine)
+{
+    const struct plan *plan = &engine->flush.planned.plan;
+    for (size_t i = 0; i < plan->move_count; i++) {
+        if (plan->moves[i].hit)
+            continue;
+        struct partition *partition = partition_find(&engine->partitions, plan->moves[i].tp);
+        engine_drop(engine, plan->moves[i].tp);
+        engine->seen.fenced++;
+        if (partition == NULL)
+            continue;
+        partition_set(partition, PARTITION_FENCED);
+        partition->look_again_ms = engine->now_ms + 500 + (int64_t)rng_below(&engine->rng, 2500);
+        engine_note_partition(engine, NOTE_FENCED, partition, NULL, NULL);
+        engine->reassign = true;
+    }
+    engine->flush.isolation.active = false;
+    const struct err none = { .action = ERR_NONE };
+    undo(engine, &none);
+}
+
+/* ------------------------------------------------------------------------------- the commit */
+
+static void count_flush(struct engine *engine)
+{
+    static const int64_t bounds[FLUSH_BUCKETS - 1] = { 1,   2,   5,   10,   20,  50,
+                                                       100, 200, 500, 1000, 5000 };
+    const struct flush *flush = &engine->flush;
+    const struct plan *plan = &flush->planned.plan;
+    struct engine_status *seen = &engine->seen;
+    int64_t took_ms = engine->now_ms - flush->started_at_ms;
+    size_t bucket = 0;
+    while (bucket < FLUSH_BUCKETS - 1 && took_ms > bounds[bucket])
+        bucket++;
+    seen->flush_ms_buckets[bucket]++;
+    seen->flush_ms_sum += (uint64_t)took_ms;
+    seen->flushes++;
+    seen->flush_events_sum += flush->planned.entry_count;
+    seen->careful_attempts += plan->row_count;
+    seen->fast_attempts += flush->planned.fold_count - plan->row_count;
+    seen->letters += plan->letter_count;
+    engine->last_flush_at_ms = engine->now_ms;
+    engine->flushed_once = true;
+    engine_note(engine, &(struct note){ .kind = NOTE_FLUSHED,
+                                        .number = (int64_t)flush->planned.entry_count,
+                                        .duration_ms = took_ms });
+}
+
+static void advance(struct engine *engine)
+{
+    const struct plan *plan = &engine->flush.planned.plan;
+    for (size_t i = 0; i < plan->move_count; i++) {
+        const struct ledger_move *move = &plan->moves[i];
+        for (size_t k = 0; k < OUTCOME_COUNT; k++)
+            engine->seen.outcomes[k] += (uint64_t)move->counts[k];
+        engine->seen.gaps += (uint64_t)move->gaps;
+        struct partition *partition = partition_find(&engine->partitions, move->tp);
+        if (partition == NULL || partition->ledger.epoch != move->epoch ||
+            partition->ledger.generation != move->generation)
+            continue;
+        partition->next_offset = move->new_next;
+        if (partition->published_noted < move->published)
+            partition->published_noted = move->published;
+        if (move->has_anchor) {
+            partition->has_anchor = true;
+            partition->anchor = move->anchor;
+        }
+        engine_heal(engine, partition);
+    }
+    for (size_t i = 0; i < plan->submission_count; i++)
+        engine->brake.has_refused_submit = false;
+}
+
+static void committed(struct engine *engine)
+{
+    engine_succeeded(engine);
+    advance(engine);
+    count_flush(engine);
+    enter(engine, FLUSH_TELLING);
+    engine->flush.announcement = (struct announcement){ 0 };
+}
+
+/* ------------------------------------------------------------------------- step after step */
+
+static void close_plan(struct engine *engine)
+{
+    struct flush *flush = &engine->flush;
+    struct planned *planned = &flush->planned;
+    struct arena *arena = &flush->batch->arena;
+    const struct err memory = { ERR_RESOURCE, "memory", "no memory to settle a flush" };
+    if (!plan_settle(planned, arena)) {
+        undo(engine, &memory);
+        return;
+    }
+    for (size_t i = 0; i < planned->plan.submission_count; i++) {
+        struct submission_row *row = &planned->plan.submissions[i];
+        if (!canonical_digest(row->fold->answers, arena, &engine->digest_room, row->digest)) {
+            undo(engine, &memory);
+            return;
+        }
+    }
+    store_step(engine, FLUSH_CLOSING, STORE_CLOSE);
+}
+
+static void opened(struct engine *engine)
+{
+    struct planned *planned = &engine->flush.planned;
+    if (!plan_hits(&planned->plan)) {
+        fenced(engine);
+    } else if (!plan_opened(planned, &engine->flush.batch->arena)) {
+        const struct err memory = { ERR_RESOURCE, "memory", "no memory to judge a flush" };
+        undo(engine, &memory);
+    } else if (planned->needs_lock) {
+        store_step(engine, FLUSH_LOCKING, STORE_LOCK);
+    } else {
+        close_plan(engine);
+    }
+}
+
+static void locked(struct engine *engine)
+{
+    struct planned *planned = &engine->flush.planned;
+    if (!plan_judge(planned, &engine->flush.batch->arena)) {
+        const struct err memory = { ERR_RESOURCE, "memory", "no memory to judge a flush" };
+        undo(engine, &memory);
+        return;
+    }
+    const struct plan *plan = &planned->plan;
+    if (plan->new_row_count + plan->fill_count + plan->exact_fold_count > 0)
+        store_step(engine, FLUSH_WRITING, STORE_WRITE);
+    else
+        close_plan(engine);
+}
+
+static void closed(struct engine *engine, bool ok, const struct err *err)
+{
+    struct flush *flush = &engine->flush;
+    if (ok && flush->planned.plan.trial) {
+        isolate(engine, true, NULL);
+    } else if (ok) {
+        committed(engine);
+    } else if (err->action == ERR_LOST && !flush->planned.plan.trial &&
+               flush->planned.plan.move_count > 0) {
+        /* Nobody knows yet whether it happened. The ledger does. */
+        engine_lost_connection(engine);
+        engine_failed(engine, err);
+        enter(engine, FLUSH_UNKNOWN);
+    } else {
+        failed(engine, err);
+    }
+}
+
+void flush_answered(struct engine *engine, bool ok, const struct err *err)
+{
+    struct flush *flush = &engine->flush;
+    if (flush->state == FLUSH_CLOSING) {
+        closed(engine, ok, err);
+        return;
+    }
+    if (flush->state == FLUSH_UNDOING) {
+        if (!ok)
+            engine_lost_connection(engine);
+        const struct err reason = flush->err;
+        react(engine, &reason);
+        return;
+    }
+    if (!ok) {
+        failed(engine, err);
+        return;
+    }
+    switch (flush->state) {
+    case FLUSH_OPENING:
+        opened(engine);
+        break;
+    case FLUSH_LOCKING:
+        locked(engine);
+        break;
+    case FLUSH_WRITING:
+        close_plan(engine);
+        break;
+    default:
+        break;
+    }
+}
+
+/* ------------------------------------------------------------------- the unknown, and telling */
+
+/* What the progress rows say: 1 committed, 0 not, -1 every partition has another owner now. */
+static int read_resolution(const struct plan *plan, const struct resolution *items)
+{
+    for (size_t i = 0; i < plan->move_count; i++) {
+        const struct ledger_move *move = &plan->moves[i];
+        if (items[i].found && items[i].epoch == move->epoch &&
+            items[i].generation == move->generation)
+            return items[i].next_offset == move->new_next;
+    }
+    return -1;
+}
+
+void flush_resolved(struct engine *engine, bool ok, const struct err *err)
+{
+    struct flush *flush = &engine->flush;
+    if (!ok) {
+        if (err->action == ERR_LOST)
+            engine_lost_connection(engine);
+        engine_failed(engine, err);
+        flush->not_before_ms = engine->now_ms + backoff_next_ms(&engine->backoff, &engine->rng);
+        enter(engine, FLUSH_UNKNOWN);
+        return;
+    }
+    engine->seen.resolved++;
+    int verdict = read_resolution(&flush->planned.plan, engine->call.resolve.items);
+    engine_note(engine, &(struct note){ .kind = NOTE_RESOLVED,
+                                        .word = verdict == 1   ? "committed"
+                                                : verdict == 0 ? "lost"
+                                                               : "fenced" });
+    if (verdict == 1) {
+        committed(engine);
+    } else if (verdict == 0) {
+        (void)retry_later(engine, 0);
+    } else {
+        /* The new owner reads from the ledger, and publishes again what may be untold. */
+        batch_drop_all(flush->batch);
+        finish(engine);
+    }
+}
+
+static bool open_ticket(struct engine *engine)
+{
+    struct flush *flush = &engine->flush;
+    const struct plan *plan = &flush->planned.plan;
+    if (!announce_plan(&flush->planned, &flush->batch->arena, engine->secret, &flush->announcement))
+        return false;
+    if (!tickets_open(&engine->tickets, plan->move_count, &flush->announcement.ticket))
+        return false;
+    struct ticket *ticket = tickets_get(&engine->tickets, flush->announcement.ticket);
+    for (size_t i = 0; i < plan->move_count; i++)
+        ticket->spans[ticket->span_count++] =
+            (struct ticket_span){ .tp = plan->moves[i].tp,
+                                  .epoch = plan->moves[i].epoch,
+                                  .published = plan->moves[i].new_next };
+    flush->ticket_open = true;
+    return true;
+}
+
+/* The group's offset of view.refresh: its requests are in the database now. */
+static void commit_refresh(struct engine *engine)
+{
+    struct flush *flush = &engine->flush;
+    for (size_t i = 0; i < flush->batch->span_count; i++) {
+        const struct span *span = &flush->batch->spans[i];
+        if (span->tp.topic == TOPIC_REFRESH && !span->dropped) {
+            struct position position = { span->tp, span->to };
+            engine->ports.source.commit(engine->ports.source.self, &position, 1);
+        }
+    }
+}
+
+void flush_tell(struct engine *engine)
+{
+    struct flush *flush = &engine->flush;
+    if (flush->state != FLUSH_TELLING || (!flush->ticket_open && !open_ticket(engine)))
+        return;
+    if (!announce_step(&engine->announcer, &flush->announcement))
+        return;
+    tickets_get(&engine->tickets, flush->announcement.ticket)->sealed = true;
+    commit_refresh(engine);
+    finish(engine);
+}

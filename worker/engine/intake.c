@@ -1,0 +1,366 @@
+/*
+ * From the log into the batch: news of the group, the checks before a partition may run, and the
+ * reading itself, a bounded share of each partition in turn.
+ */
+#include "worker/engine/core.h"
+
+#define SURVEY_RETRY_MS 1000
+#define SUSPECT_MIN_MS  5000
+
+/* Records taken from one partition before the next has its turn, and in one step altogether. */
+#define READ_SHARE 256
+#define READ_STEP  8192
+
+/* ------------------------------------------------------------------------------------- news */
+
+static void forget_assignment(struct engine *engine)
+{
+    for (size_t i = 0; i < engine->partitions.count; i++)
+        engine_note_partition(engine, NOTE_RELEASED, &engine->partitions.items[i], NULL, NULL);
+    batch_drop_all(&engine->batches[0]);
+    batch_drop_all(&engine->batches[1]);
+    recall_discard(&engine->recall, &engine->tickets);
+    partition_table_clear(&engine->partitions);
+    engine->reassign = false;
+}
+
+static void assigned(struct engine *engine, const struct source_event *news)
+{
+    forget_assignment(engine);
+    if (!partition_table_assign(&engine->partitions, news->tps, news->tp_count)) {
+        const struct err err = { ERR_RESOURCE, "memory", "no memory for the assignment" };
+        engine_trouble(engine, &err);
+    }
+    engine->survey_not_before_ms = engine->now_ms;
+    engine->reassign = true;
+}
+
+/* view.refresh has no row in the ledger: the group's offset is enough, from the start without. */
+static void start_refresh(struct engine *engine, struct partition *partition)
+{
+    bool known = partition->has_committed && partition->committed >= partition->log_low &&
+                 partition->committed <= partition->log_end;
+    partition->position = known ? partition->committed : partition->log_low;
+    partition->next_offset = partition->position;
+    partition_set(partition, PARTITION_RUNNING);
+    engine->reassign = true;
+}
+
+static void surveyed(struct engine *engine, const struct source_event *news)
+{
+    engine->survey_running = false;
+    for (size_t i = 0; i < news->fact_count; i++) {
+        const struct log_facts *facts = &news->facts[i];
+        struct partition *partition = partition_find(&engine->partitions, facts->tp);
+        if (partition == NULL || partition->state != PARTITION_SURVEYING)
+            continue;
+        partition->log_low = facts->low;
+        partition->log_end = facts->high;
+        partition->has_committed = facts->has_committed;
+        partition->committed = facts->committed;
+        if (partition_in_ledger(partition))
+            partition_set(partition, PARTITION_CLAIMING);
+        else
+            start_refresh(engine, partition);
+    }
+}
+
+static void suspect(struct engine *engine, const struct source_event *news)
+{
+    if (engine->now_ms < engine->suspect_not_before_ms)
+        return;
+    engine->suspect_not_before_ms = engine->now_ms + SUSPECT_MIN_MS;
+    for (size_t i = 0; i < engine->partitions.count; i++) {
+        struct partition *partition = &engine->partitions.items[i];
+        if (partition_reads(partition) && (!news->has_tp || tp_equal(partition->tp, news->tp)))
+            engine_start_over(engine, partition);
+    }
+}
+
+static void stopped(struct engine *engine, const struct source_event *news)
+{
+    struct partition *partition = partition_find(&engine->partitions, news->tp);
+    if (partition == NULL || !partition_reads(partition))
+        return;
+    if (news->err.action == ERR_HALT)
+        engine_halt(engine, partition, "corrupt", &news->err);
+    else /* out of range and the like: the survey will tell which */
+        engine_start_over(engine, partition);
+}
+
+void intake_news(struct engine *engine)
+{
+    struct source *source = &engine->ports.source;
+    for (;;) {
+        struct source_event news = { .kind = SOURCE_NOTHING };
+        source->next(source->self, &news);
+        switch (news.kind) {
+        case SOURCE_NOTHING:
+            return;
+        case SOURCE_ASSIGNED:
+            assigned(engine, &news);
+            break;
+        case SOURCE_REVOKED:
+            forget_assignment(engine);
+            break;
+        case SOURCE_SURVEYED:
+            surveyed(engine, &news);
+            break;
+        case SOURCE_SURVEY_FAILED:
+            engine->survey_running = false;
+            engine->survey_not_before_ms = engine->now_ms + SURVEY_RETRY_MS;
+            engine_trouble(engine, &news.err);
+            break;
+        case SOURCE_SUSPECT:
+            suspect(engine, &news);
+            break;
+        case SOURCE_STOPPED:
+            stopped(engine, &news);
+            break;
+        case SOURCE_TROUBLE:
+            engine_trouble(engine, &news.err);
+            break;
+        }
+    }
+}
+
+/* ------------------------------------------------------------------ before a partition may run */
+
+void intake_survey(struct engine *engine)
+{
+    if (engine->survey_running || engine->now_ms < engine->survey_not_before_ms)
+        return;
+    size_t count = 0;
+    for (size_t i = 0; i < engine->partitions.count; i++)
+        count += engine->partitions.items[i].state == PARTITION_SURVEYING;
+    if (count == 0)
+        return;
+    struct arena *arena = &engine->source_arena;
+    arena_reset(arena);
+    struct tp *tps = arena_calloc(arena, count, sizeof *tps);
+    if (tps == NULL)
+        return;
+    count = 0;
+    for (size_t i = 0; i < engine->partitions.count; i++)
+        if (engine->partitions.items[i].state == PARTITION_SURVEYING)
+            tps[count++] = engine->partitions.items[i].tp;
+    struct err err;
+    struct source *source = &engine->ports.source;
+    engine->survey_running = source->survey(source->self, tps, count, &err);
+    if (!engine->survey_running) {
+        engine->survey_not_before_ms = engine->now_ms + SURVEY_RETRY_MS;
+        engine_trouble(engine, &err);
+    }
+}
+
+void intake_assign(struct engine *engine)
+{
+    if (!engine->reassign)
+        return;
+    struct arena *arena = &engine->source_arena;
+    arena_reset(arena);
+    struct position *positions =
+        arena_calloc(arena, engine->partitions.count + 1, sizeof *positions);
+    if (positions == NULL)
+        return;
+    size_t count = 0;
+    for (size_t i = 0; i < engine->partitions.count; i++) {
+        struct partition *partition = &engine->partitions.items[i];
+        partition->assigned = partition_reads(partition);
+        if (partition->assigned)
+            positions[count++] = (struct position){ partition->tp, partition->position };
+    }
+    struct err err;
+    struct source *source = &engine->ports.source;
+    engine->reassign = false;
+    if (!source->assign(source->self, positions, count, &err)) {
+        for (size_t i = 0; i < engine->partitions.count; i++)
+            engine->partitions.items[i].assigned = false;
+        engine->reassign = true;
+        engine_trouble(engine, &err);
+    }
+}
+
+void intake_look_again(struct engine *engine)
+{
+    for (size_t i = 0; i < engine->partitions.count; i++) {
+        struct partition *partition = &engine->partitions.items[i];
+        if (partition->halt != NULL && engine->now_ms - partition->noted_at_ms >= HALT_NOTE_MS) {
+            partition->noted_at_ms = engine->now_ms;
+            engine_note_partition(engine, NOTE_HALTED, partition, partition->halt,
+                                  &partition->halt_err);
+        }
+        bool waits = partition->state == PARTITION_FENCED || partition->state == PARTITION_HALTED;
+        if (waits && engine->now_ms >= partition->look_again_ms)
+            partition_set(partition, PARTITION_SURVEYING);
+    }
+}
+
+/* -------------------------------------------------------------------------- publishing again */
+
+/* The last record before next_offset must be the one that was applied last. */
+static bool anchor_agrees(struct engine *engine, struct partition *partition,
+                          const struct record *record)
+{
+    if (!partition->anchor_pending || record->offset < partition->anchor.offset)
+        return true;
+    struct anchor seen = { .offset = record->offset, .timestamp_ms = record->timestamp_ms };
+    record_hash(record, seen.hash);
+    partition->anchor_pending = false;
+    if (seen.offset == partition->anchor.offset &&
+        seen.timestamp_ms == partition->anchor.timestamp_ms &&
+        memcmp(seen.hash, partition->anchor.hash, sizeof seen.hash) == 0)
+        return true;
+    const struct err err = { ERR_HALT, "anchor",
+                             "the log holds another record where the last applied one was" };
+    engine_halt(engine, partition, "anchor", &err);
+    return false;
+}
+
+static bool recall_ready(struct engine *engine, struct partition *partition)
+{
+    struct recall_list *recall = &engine->recall;
+    if (partition->recall_from >= partition->next_offset && !partition->log_was_cut)
+        return true; /* only the anchor is to be compared */
+    if (recall->state == RECALL_IDLE && !recall_begin(recall, &engine->tickets, engine->now_ms))
+        return false;
+    return recall->state == RECALL_COLLECTING && recall_has_room(recall) &&
+           recall_open(recall, &partition->ledger, partition->recall_from, partition->log_was_cut);
+}
+
+static void recall_done(struct engine *engine, struct partition *partition)
+{
+    if (partition->anchor_pending) {
+        const struct err err = { ERR_HALT, "anchor",
+                                 "the last applied record is no longer in the log" };
+        engine_halt(engine, partition, "anchor", &err);
+        return;
+    }
+    recall_extend(&engine->recall, &partition->ledger, partition->next_offset);
+    partition->recall_from = partition->next_offset;
+    partition->log_was_cut = false;
+    partition->position = partition->next_offset;
+    partition_set(partition, PARTITION_RUNNING);
+    partition->assigned = true;
+}
+
+/* A record below next_offset. False: it must be read again. */
+static bool take_recalled(struct engine *engine, struct partition *partition,
+                          const struct record *record)
+{
+    if (!anchor_agrees(engine, partition, record))
+        return true;
+    if (record->offset >= partition->recall_from) {
+        if (!recall_add(&engine->recall, record, &engine->options.limits))
+            return false;
+        partition->recall_from = record->offset + 1;
+        engine->seen.records_republished++;
+    }
+    partition->position = record->offset + 1;
+    if (partition->position >= partition->next_offset)
+        recall_done(engine, partition);
+    return true;
+}
+
+/* ----------------------------------------------------------------------------------- reading */
+
+static bool take_running(struct engine *engine, struct partition *partition,
+                         const struct record *record)
+{
+    if (record->offset < partition->position)
+        return true; /* the library went back: this one is in a batch already */
+    if (!batch_add(engine->filling, record, partition->position, &engine->options.limits,
+                   engine->now_ms))
+        return false;
+    partition->position = record->offset + 1;
+    if (partition->log_end < partition->position)
+        partition->log_end = partition->position;
+    engine->seen.records_read++;
+    return true;
+}
+
+static bool take_record(struct engine *engine, struct partition *partition,
+                        const struct record *record)
+{
+    if (partition->state == PARTITION_RECALLING) {
+        if (record->offset < partition->next_offset)
+            return take_recalled(engine, partition, record);
+        recall_done(engine, partition);
+    }
+    if (partition->state == PARTITION_RUNNING)
+        return take_running(engine, partition, record);
+    return true;
+}
+
+static bool take_end(struct engine *engine, struct partition *partition, int64_t end)
+{
+    partition->log_end = end;
+    if (partition->state == PARTITION_RECALLING) {
+        if (end < partition->next_offset) {
+            const struct err err = { ERR_HALT, "log_end",
+                                     "the log ends before the ledger's next offset" };
+            engine_halt(engine, partition, "log_end", &err);
+            return true;
+        }
+        recall_done(engine, partition);
+    }
+    if (partition->state != PARTITION_RUNNING || end <= partition->position) {
+        if (partition->state == PARTITION_RUNNING && partition->position == partition->next_offset)
+            engine_heal(engine, partition); /* nothing is left that could be refused */
+        return true;
+    }
+    if (!batch_pass(engine->filling, partition->tp, partition->position, end, engine->now_ms))
+        return false;
+    partition->position = end;
+    return true;
+}
+
+/* Reads one partition's share. Returns how many records it took. */
+static size_t read_share(struct engine *engine, struct partition *partition)
+{
+    struct source *source = &engine->ports.source;
+    for (size_t taken = 0; taken < READ_SHARE; taken++) {
+        if (!partition->assigned || !partition_reads(partition))
+            return taken;
+        if (partition->state == PARTITION_RECALLING ? !recall_ready(engine, partition)
+                                                    : !engine_has_room(engine))
+            return taken;
+        struct record record;
+        int64_t end = 0;
+        bool ok = true;
+        switch (source->read(source->self, partition->tp, &record, &end)) {
+        case READ_NOTHING:
+            return taken;
+        case READ_RECORD:
+            ok = take_record(engine, partition, &record);
+            break;
+        case READ_END:
+            ok = take_end(engine, partition, end);
+            break;
+        }
+        if (!ok) {
+            const struct err err = { ERR_RESOURCE, "memory", "no memory for another record" };
+            engine_trouble(engine, &err);
+            engine->reassign = true; /* it was taken from the queue: read it again */
+            return taken;
+        }
+    }
+    return READ_SHARE;
+}
+
+void intake_read(struct engine *engine)
+{
+    size_t count = engine->partitions.count;
+    if (count == 0 || engine->stopping || engine->reassign ||
+        engine->breaker.state != BREAKER_CLOSED)
+        return;
+    size_t taken = 0, idle = 0;
+    while (idle < count && taken < READ_STEP && !engine->reassign) {
+        struct partition *partition = &engine->partitions.items[engine->turn++ % count];
+        size_t share = read_share(engine, partition);
+        taken += share;
+        idle = share == 0 ? idle + 1 : 0;
+    }
+    engine->more = taken >= READ_STEP;
+    engine->throttled = !engine_has_room(engine);
+}

@@ -1,0 +1,77 @@
+#include "worker/engine/partition.h"
+
+#include <stdlib.h>
+
+void partition_table_release(struct partition_table *table)
+{
+    free(table->items);
+    free(table->status);
+    *table = (struct partition_table){ 0 };
+}
+
+struct partition *partition_find(const struct partition_table *table, struct tp tp)
+{
+    for (size_t i = 0; i < table->count; i++)
+        if (tp_equal(table->items[i].tp, tp))
+            return &table->items[i];
+    return NULL;
+}
+
+static bool reserve(struct partition_table *table, size_t count)
+{
+    if (count <= table->capacity)
+        return true;
+    struct partition *items = realloc(table->items, count * sizeof *items);
+    if (items == NULL)
+        return false;
+    table->items = items;
+    struct partition_status *status = realloc(table->status, count * sizeof *status);
+    if (status == NULL)
+        return false;
+    table->status = status;
+    table->capacity = count;
+    return true;
+}
+
+bool partition_table_assign(struct partition_table *table, const struct tp *tps, size_t count)
+{
+    if (!reserve(table, count))
+        return false;
+    table->count = count;
+    for (size_t i = 0; i < count; i++)
+        table->items[i] = (struct partition){
+            .tp = tps[i], .state = PARTITION_SURVEYING, .log_end = -1, .ledger = { .tp = tps[i] }
+        };
+    return true;
+}
+
+void partition_table_clear(struct partition_table *table)
+{
+    table->count = 0;
+}
+
+void partition_set(struct partition *partition, enum partition_state state)
+{
+    partition->state = state;
+    if (!partition_reads(partition))
+        partition->assigned = false;
+}
+
+const char *partition_state_name(enum partition_state state)
+{
+    switch (state) {
+    case PARTITION_SURVEYING:
+        return "surveying";
+    case PARTITION_CLAIMING:
+        return "claiming";
+    case PARTITION_RECALLING:
+        return "recalling";
+    case PARTITION_RUNNING:
+        return "running";
+    case PARTITION_FENCED:
+        return "fenced";
+    case PARTITION_HALTED:
+        return "halted";
+    }
+    return "unknown";
+}
