@@ -51,6 +51,7 @@ struct isolation {
 struct flush {
     enum flush_state state;
     struct batch *batch;
+    struct arena arena; /* of the plan: reset by each build */
     struct planned planned;
     struct err err; /* why it is being undone */
     int64_t not_before_ms;

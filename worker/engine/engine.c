@@ -2,7 +2,8 @@
 
 #include <stdlib.h>
 
-#define COMMIT_EVERY_MS 1000
+#define COMMIT_EVERY_MS  1000
+#define PLAN_BLOCK_BYTES ((size_t)256 * 1024)
 
 /* Canonical text of one attempt's answers: more than all its keys and values can be. */
 #define DOCUMENT_BYTES_MAX ((size_t)1 << 30)
@@ -40,6 +41,7 @@ struct engine *engine_new(const struct engine_options *options, const struct eng
     batch_init(&engine->batches[1]);
     engine->filling = &engine->batches[0];
     engine->flush.batch = &engine->batches[1];
+    arena_init(&engine->flush.arena, PLAN_BLOCK_BYTES, 0);
     engine->backoff =
         (struct backoff){ .base_ms = options->retry_base_ms, .cap_ms = options->retry_cap_ms };
     breaker_init(&engine->breaker, options->breaker_failures, options->breaker_open_ms);
@@ -62,6 +64,7 @@ void engine_free(struct engine *engine)
     buf_release(&engine->digest_room);
     recall_release(&engine->recall);
     tickets_release(&engine->tickets);
+    arena_release(&engine->flush.arena);
     batch_release(&engine->batches[0]);
     batch_release(&engine->batches[1]);
     partition_table_release(&engine->partitions);
@@ -323,7 +326,8 @@ void engine_status(const struct engine *engine, struct engine_status *ret)
     ret->outcomes_published = engine->announcer.outcomes;
     ret->batch_events = engine->filling->count;
     ret->in_flight_events = engine->flush.state == FLUSH_IDLE ? 0 : engine->flush.batch->count;
-    ret->memory_bytes = batch_bytes(&engine->batches[0]) + batch_bytes(&engine->batches[1]);
+    ret->memory_bytes = batch_bytes(&engine->batches[0]) + batch_bytes(&engine->batches[1]) +
+                        engine->flush.arena.used_bytes + engine->recall.arena.used_bytes;
     ret->breaker = engine->breaker.state;
     ret->connected = engine->connected;
     ret->last_flush_ms_ago = engine->flushed_once ? engine->now_ms - engine->last_flush_at_ms : -1;

@@ -61,6 +61,7 @@ static void begin(struct engine *engine)
 static void finish(struct engine *engine)
 {
     batch_clear(engine->flush.batch);
+    arena_reset(&engine->flush.arena);
     enter(engine, FLUSH_IDLE);
 }
 
@@ -68,7 +69,9 @@ static bool build(struct engine *engine)
 {
     struct flush *flush = &engine->flush;
     const struct isolation *isolation = &flush->isolation;
+    arena_reset(&flush->arena);
     struct plan_request request = { .batch = flush->batch,
+                                    .arena = &flush->arena,
                                     .ledger = ledger_of,
                                     .self = engine,
                                     .version_jump_max = engine->options.version_jump_max,
@@ -83,7 +86,7 @@ static void store_step(struct engine *engine, enum flush_state state, enum store
 {
     enter(engine, state);
     engine->call.plan = &engine->flush.planned.plan;
-    engine->call.arena = &engine->flush.batch->arena;
+    engine->call.arena = &engine->flush.arena;
     errand_start(engine, ERRAND_FLUSH, step);
 }
 
@@ -380,7 +383,7 @@ static void close_plan(struct engine *engine)
 {
     struct flush *flush = &engine->flush;
     struct planned *planned = &flush->planned;
-    struct arena *arena = &flush->batch->arena;
+    struct arena *arena = &flush->arena;
     const struct err memory = { ERR_RESOURCE, "memory", "no memory to settle a flush" };
     if (!plan_settle(planned, arena)) {
         undo(engine, &memory);
@@ -401,7 +404,7 @@ static void opened(struct engine *engine)
     struct planned *planned = &engine->flush.planned;
     if (!plan_hits(&planned->plan)) {
         fenced(engine);
-    } else if (!plan_opened(planned, &engine->flush.batch->arena)) {
+    } else if (!plan_opened(planned, &engine->flush.arena)) {
         const struct err memory = { ERR_RESOURCE, "memory", "no memory to judge a flush" };
         undo(engine, &memory);
     } else if (planned->needs_lock) {
@@ -414,7 +417,7 @@ static void opened(struct engine *engine)
 static void locked(struct engine *engine)
 {
     struct planned *planned = &engine->flush.planned;
-    if (!plan_judge(planned, &engine->flush.batch->arena)) {
+    if (!plan_judge(planned, &engine->flush.arena)) {
         const struct err memory = { ERR_RESOURCE, "memory", "no memory to judge a flush" };
         undo(engine, &memory);
         return;
@@ -523,7 +526,7 @@ static bool open_ticket(struct engine *engine)
 {
     struct flush *flush = &engine->flush;
     const struct plan *plan = &flush->planned.plan;
-    if (!announce_plan(&flush->planned, &flush->batch->arena, engine->secret, &flush->announcement))
+    if (!announce_plan(&flush->planned, &flush->arena, engine->secret, &flush->announcement))
         return false;
     if (!tickets_open(&engine->tickets, plan->move_count, &flush->announcement.ticket))
         return false;

@@ -67,13 +67,24 @@ static void surveyed(struct engine *engine, const struct source_event *news)
 
 static void suspect(struct engine *engine, const struct source_event *news)
 {
-    if (engine->now_ms < engine->suspect_not_before_ms)
-        return;
-    engine->suspect_not_before_ms = engine->now_ms + SUSPECT_MIN_MS;
     for (size_t i = 0; i < engine->partitions.count; i++) {
         struct partition *partition = &engine->partitions.items[i];
         if (partition_reads(partition) && (!news->has_tp || tp_equal(partition->tp, news->tp)))
-            engine_start_over(engine, partition);
+            partition->suspected = true;
+    }
+}
+
+/* Not too often: a flapping broker must not turn all work into comparing anchors. */
+static void start_suspects_over(struct engine *engine)
+{
+    if (engine->now_ms < engine->suspect_not_before_ms)
+        return;
+    for (size_t i = 0; i < engine->partitions.count; i++) {
+        struct partition *partition = &engine->partitions.items[i];
+        if (!partition->suspected || !partition_reads(partition))
+            continue;
+        engine->suspect_not_before_ms = engine->now_ms + SUSPECT_MIN_MS;
+        engine_start_over(engine, partition);
     }
 }
 
@@ -194,6 +205,7 @@ void intake_look_again(struct engine *engine)
         if (waits && engine->now_ms >= partition->look_again_ms)
             partition_set(partition, PARTITION_SURVEYING);
     }
+    start_suspects_over(engine);
 }
 
 /* -------------------------------------------------------------------------- publishing again */

@@ -34,7 +34,7 @@ static void set_anchor(struct ledger_move *move, const struct entry *last)
 static bool build_moves(const struct plan_request *request, struct plan *plan)
 {
     struct batch *batch = request->batch;
-    plan->moves = arena_calloc(&batch->arena, batch->span_count + 1, sizeof *plan->moves);
+    plan->moves = arena_calloc(request->arena, batch->span_count + 1, sizeof *plan->moves);
     if (plan->moves == NULL)
         return false;
     for (size_t i = 0; i < batch->span_count; i++) {
@@ -119,6 +119,7 @@ static void reset_entry(struct entry *entry)
     entry->reason = REASON_NONE;
     entry->late_reason = NULL;
     entry->detail = NULL;
+    entry->submission = NULL;
     entry->version = entry->missing = 0;
     if (entry->refusal != NULL)
         refuse_by_decoder(entry);
@@ -246,9 +247,7 @@ bool plan_build(const struct plan_request *request, struct planned *ret)
     ret->plan.jump_max = request->version_jump_max;
     ret->plan.trial = request->trial;
     ret->plan.lock_first = request->lock_first;
-    struct builder builder = { .request = request,
-                               .planned = ret,
-                               .arena = &request->batch->arena };
+    struct builder builder = { .request = request, .planned = ret, .arena = request->arena };
     uuid_map_init(&builder.attempts, builder.arena, request->secret);
     struct built_fold *chain = NULL;
     return build_moves(request, &ret->plan) && chain_entries(&builder, &chain) &&

@@ -6,8 +6,8 @@
  * Exact: needs the row first. plan_judge() then judges what did not take the fast way against the
  * locked rows, one event at a time, exactly as DESIGN 1.4 says. plan_settle() adds up the outcomes.
  *
- * Pure: no I/O, no clock. All memory is the batch's arena. A plan may be built again and again from
- * the same batch; each build starts from nothing.
+ * Pure: no I/O, no clock. A plan may be built again and again from the same batch, each time from
+ * nothing and in an arena of its own, so that retries do not pile up memory.
  */
 #ifndef WORKER_ENGINE_PLANNER_H
 #define WORKER_ENGINE_PLANNER_H
@@ -23,6 +23,7 @@ struct ledger_entry {
 
 struct plan_request {
     struct batch *batch;
+    struct arena *arena; /* for the plan and all that follows from it */
     /* Finds the ledger's entry of a partition; NULL: not ours, leave its records out. */
     const struct ledger_entry *(*ledger)(void *self, struct tp tp);
     void *self;
