@@ -27,7 +27,7 @@ struct engine_options {
     int64_t version_jump_max;        /* 1,000,000 */
     int64_t linger_ms;               /* 200: how long a save may wait for company */
     size_t batch_events_max;         /* records in one batch */
-    size_t batch_bytes_max;          /* bytes of one batch, everything included */
+    size_t batch_bytes_max;          /* bytes of one batch; its plan may take as much again */
     int64_t retry_base_ms;           /* 50 */
     int64_t retry_cap_ms;            /* 5,000 */
     unsigned retries;                /* 3: tries of a flush before it waits for the breaker */
