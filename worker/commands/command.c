@@ -103,7 +103,7 @@ static bool answer_without_settings(int argc, char **argv, int *ret_code)
         (void)puts("attemptd " ATTEMPTD_VERSION);
         return true;
     }
-    if (strcmp(argv[1], "help") == 0) {
+    if (strcmp(argv[1], "help") == 0 && (argc < 3 || !is_help(argv[2]))) {
         *ret_code = help_command(NULL, argc - 1, argv + 1);
         return true;
     }

@@ -1,0 +1,158 @@
+/*
+ * The supervisor against small stand-in workers: this very program, started again by it.
+ */
+#include "worker/commands/supervise.h"
+#include "worker/commands/supervised.h"
+#include "worker/http/pages.h"
+
+#include <event2/event.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* ------------------------------------------------------------------------ stand-in workers */
+
+struct worker {
+    struct supervised supervised;
+    struct event_base *base;
+};
+
+static void on_stop(void *self)
+{
+    struct worker *worker = self;
+    (void)event_base_loopbreak(worker->base);
+}
+
+static int work(const char *kind)
+{
+    struct worker worker = { 0 };
+    supervised_init(&worker.supervised);
+    if (!worker.supervised.on)
+        return 99;
+    if (strcmp(kind, "refuses") == 0)
+        return EX_CONFIG;
+    worker.base = event_base_new();
+    if (!supervised_listen(&worker.supervised, worker.base, on_stop, &worker))
+        return 98;
+    json_t *report = json_pack("{s:s, s:b, s:{s:i}}", "state", "running", "connected", 1,
+                               "outcomes", "applied", 1);
+    supervised_report(&worker.supervised, report);
+    json_decref(report);
+    if (strcmp(kind, "crashes") == 0 && worker.supervised.index == 0) {
+        (void)event_base_loop(worker.base, EVLOOP_NONBLOCK);
+        (void)raise(SIGKILL);
+    }
+    (void)event_base_dispatch(worker.base);
+    supervised_release(&worker.supervised);
+    event_base_free(worker.base);
+    return strcmp(kind, "ends-badly") == 0 && worker.supervised.index == 1 ? EX_DATAERR : 0;
+}
+
+/* -------------------------------------------------------------------------------- the tests */
+
+struct watch {
+    int ticks;
+    bool all_ready;
+    json_int_t restarts;
+    json_int_t wanted_restarts;
+    int signals; /* to send to ourselves when all is as wanted, instead of an end */
+};
+
+static bool settled(void *self, const json_t *status, int *ret_code)
+{
+    struct watch *watch = self;
+    struct buf page;
+    buf_init(&page, 65536);
+    watch->all_ready = page_ready(&page, status);
+    buf_release(&page);
+    watch->restarts = json_integer_value(json_object_get(status, "restarts"));
+    bool enough = watch->restarts >= watch->wanted_restarts &&
+                  (watch->all_ready || watch->wanted_restarts > 0);
+    if (!enough && ++watch->ticks < 50)
+        return false;
+    *ret_code = EX_OK;
+    if (watch->signals == 0)
+        return true;
+    for (; watch->signals > 0; watch->signals--)
+        (void)raise(SIGTERM);
+    return false;
+}
+
+static int run(const char *kind, struct watch *watch)
+{
+    struct log log;
+    log_init(&log, 2, "json", "error");
+    char name[] = "worker", word[32];
+    (void)snprintf(word, sizeof word, "%s", kind);
+    char *argv[] = { name, word, NULL };
+    struct supervise_options options = supervise_options_default();
+    options.log = &log;
+    options.program = "/proc/self/exe";
+    options.argv = argv;
+    options.restart_base_ms = 20;
+    options.restart_cap_ms = 100;
+    options.settled = settled;
+    options.self = watch;
+    return supervise(&options);
+}
+
+static void test_supervise_starts_and_stops(void **state)
+{
+    (void)state;
+    struct watch watch = { 0 };
+    assert_int_equal(run("works", &watch), EX_OK);
+    assert_true(watch.all_ready);
+    assert_int_equal(watch.restarts, 0);
+}
+
+static void test_supervise_ends_on_sigterm(void **state)
+{
+    (void)state;
+    struct watch watch = { .signals = 1 };
+    assert_int_equal(run("works", &watch), EX_OK);
+}
+
+static void test_supervise_restarts_what_dies(void **state)
+{
+    (void)state;
+    struct watch watch = { .wanted_restarts = 3 };
+    (void)run("crashes", &watch);
+    assert_true(watch.restarts >= 3);
+}
+
+static void test_supervise_gives_up_on_wrong_settings(void **state)
+{
+    (void)state;
+    struct watch watch = { 0 };
+    assert_int_equal(run("refuses", &watch), EX_CONFIG);
+    assert_int_equal(watch.restarts, 0);
+}
+
+static void test_supervise_takes_the_worst_code(void **state)
+{
+    (void)state;
+    struct watch watch = { 0 };
+    assert_int_equal(run("ends-badly", &watch), EX_DATAERR);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1)
+        return work(argv[1]);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_supervise_starts_and_stops),
+        cmocka_unit_test(test_supervise_ends_on_sigterm),
+        cmocka_unit_test(test_supervise_restarts_what_dies),
+        cmocka_unit_test(test_supervise_gives_up_on_wrong_settings),
+        cmocka_unit_test(test_supervise_takes_the_worst_code),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
