@@ -1,0 +1,437 @@
+/*
+ * The source on a real broker: membership, positions, ends of logs, what is wrong in a log.
+ */
+#include "tests/kafka/private_kafka.h"
+#include "tests/kafka/rig.h"
+
+#include <librdkafka/rdkafka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const struct tp writes_0 = { TOPIC_WRITES, 0 };
+static const struct tp writes_1 = { TOPIC_WRITES, 1 };
+
+static const char *address(void **state)
+{
+    return ((struct private_kafka *)*state)->address;
+}
+
+/* --------------------------------------------------------------------------------- positions */
+
+static void test_source_reads_from_positions(void **state)
+{
+    struct rig rig;
+    rig_init(&rig, address(state), "positions");
+    rig_create(&rig, TOPIC_WRITES, 2);
+    rig_create(&rig, TOPIC_ACTIVITY, 1);
+    rig_create(&rig, TOPIC_REFRESH, 1);
+    rig_produce(&rig, TOPIC_WRITES, 0, 0, 5000);
+    rig_produce(&rig, TOPIC_WRITES, 1, 0, 300);
+    struct kafka_source *source = rig_source(&rig);
+    struct source port = kafka_source_port(source);
+    rig_join(source, 4);
+
+    struct record record;
+    struct err err;
+    int64_t end;
+    assert_int_equal(port.read(port.self, writes_0, &record, &end), READ_NOTHING);
+
+    struct position both[] = { { writes_0, 10 }, { writes_1, 0 } };
+    assert_true(port.assign(port.self, both, 2, &err));
+    rig_read_run(source, writes_1, 0, 99);
+    rig_read_run(source, writes_0, 10, 2000);
+    rig_read_run(source, writes_1, 100, 299);
+
+    /* back to an older offset: nothing that was read ahead may come through */
+    both[0].offset = 1500;
+    both[1].offset = 300;
+    assert_true(port.assign(port.self, both, 2, &err));
+    rig_read_run(source, writes_0, 1500, 4999);
+    assert_int_equal(rig_read(source, writes_0, &record, &end), READ_END);
+    assert_int_equal(end, 5000);
+    assert_int_equal(rig_read(source, writes_1, &record, &end), READ_END);
+    assert_int_equal(end, 300);
+
+    /* one of two: the other is not read any more; then both, then none */
+    rig_produce(&rig, TOPIC_WRITES, 0, 5000, 10);
+    rig_produce(&rig, TOPIC_WRITES, 1, 300, 10);
+    rig_assign(source, writes_1, 300);
+    rig_read_run(source, writes_1, 300, 309);
+    assert_int_equal(port.read(port.self, writes_0, &record, &end), READ_NOTHING);
+    both[0].offset = 5000;
+    both[1].offset = 305;
+    assert_true(port.assign(port.self, both, 2, &err));
+    rig_read_run(source, writes_1, 305, 309);
+    rig_read_run(source, writes_0, 5000, 5009);
+    assert_true(port.assign(port.self, NULL, 0, &err));
+    assert_int_equal(port.read(port.self, writes_1, &record, &end), READ_NOTHING);
+
+    struct position foreign = { { TOPIC_WRITES, 7 }, 0 };
+    assert_false(port.assign(port.self, &foreign, 1, &err));
+    assert_int_equal(err.action, ERR_BUG);
+    kafka_source_free(source);
+    rig_release(&rig);
+}
+
+static void test_source_maps_records(void **state)
+{
+    struct rig rig;
+    rig_init(&rig, address(state), "records");
+    rig_create(&rig, TOPIC_WRITES, 1);
+    struct header headers[] = { { BYTES("ce_type"), BYTES("attempt.saved.v1") },
+                                { BYTES("empty"), BYTES("") },
+                                { BYTES("null"), BYTES_NONE } };
+    struct kafka_outgoing outgoing[] = {
+        { .key = BYTES("k"), .value = BYTES("a\0b"), .headers = headers, .header_count = 3 },
+        { .key = BYTES_NONE, .value = BYTES_NONE },
+        { .key = BYTES(""), .value = BYTES(""), .timestamp_ms = 1234567890123 },
+    };
+    struct err err;
+    for (size_t i = 0; i < 3; i++) {
+        outgoing[i].topic = rig.names.topics[TOPIC_WRITES];
+        assert_true(kafka_producer_send(rig.producer, &outgoing[i], &err));
+    }
+    assert_true(kafka_producer_flush(rig.producer, 10000, &err));
+    struct kafka_source *source = rig_source(&rig);
+    rig_join(source, 1);
+    rig_assign(source, writes_0, 0);
+
+    struct record record;
+    int64_t end;
+    assert_int_equal(rig_read(source, writes_0, &record, &end), READ_RECORD);
+    assert_true(tp_equal(record.tp, writes_0));
+    assert_true(bytes_equal(record.key, BYTES("k")));
+    assert_true(bytes_equal(record.value, BYTES("a\0b")));
+    assert_true(record.timestamp_ms > 1700000000000);
+    assert_int_equal(record.header_count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(bytes_equal(record.headers[i].name, headers[i].name));
+        assert_true(bytes_equal(record.headers[i].value, headers[i].value));
+        assert_int_equal(bytes_present(record.headers[i].value), i < 2);
+    }
+    assert_int_equal(rig_read(source, writes_0, &record, &end), READ_RECORD);
+    assert_false(bytes_present(record.key));
+    assert_false(bytes_present(record.value));
+    assert_int_equal(record.header_count, 0);
+    assert_int_equal(rig_read(source, writes_0, &record, &end), READ_RECORD);
+    assert_true(bytes_present(record.key) && record.key.len == 0);
+    assert_true(bytes_present(record.value) && record.value.len == 0);
+    assert_int_equal(record.timestamp_ms, 1234567890123);
+    kafka_source_free(source);
+    rig_release(&rig);
+}
+
+/* ------------------------------------------------------------------------------ ends of logs */
+
+static rd_kafka_t *transactional_producer(const struct rig *rig)
+{
+    char text[200];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    (void)rd_kafka_conf_set(conf, "bootstrap.servers", rig->options.bootstrap_servers, text,
+                            sizeof text);
+    (void)rd_kafka_conf_set(conf, "transactional.id", rig->group, text, sizeof text);
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
+    assert_non_null(rk);
+    assert_null(rd_kafka_init_transactions(rk, 20000));
+    return rk;
+}
+
+static void transaction(rd_kafka_t *rk, const char *topic, const char *value, bool commit)
+{
+    assert_null(rd_kafka_begin_transaction(rk));
+    assert_int_equal(rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(0),
+                                       RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                                       RD_KAFKA_V_VALUE((void *)(uintptr_t)value, strlen(value)),
+                                       RD_KAFKA_V_END),
+                     0);
+    assert_int_equal(rd_kafka_flush(rk, 10000), 0);
+    assert_null(commit ? rd_kafka_commit_transaction(rk, 10000)
+                       : rd_kafka_abort_transaction(rk, 10000));
+}
+
+/* Offsets: 0 committed, 1 marker, 2 aborted, 3 marker; the log ends at 4. */
+static void test_source_end_is_behind_control_records(void **state)
+{
+    struct rig rig;
+    rig_init(&rig, address(state), "control");
+    rig_create(&rig, TOPIC_WRITES, 1);
+    rd_kafka_t *rk = transactional_producer(&rig);
+    transaction(rk, rig.names.topics[TOPIC_WRITES], "0", true);
+    transaction(rk, rig.names.topics[TOPIC_WRITES], "aborted", false);
+    rd_kafka_destroy(rk);
+
+    struct kafka_source *source = rig_source(&rig);
+    rig_join(source, 1);
+    struct record record;
+    int64_t end = 0;
+    rig_assign(source, writes_0, 0);
+    rig_read_run(source, writes_0, 0, 0);
+    assert_int_equal(rig_read(source, writes_0, &record, &end), READ_END);
+    assert_int_equal(end, 4);
+    rig_produce(&rig, TOPIC_WRITES, 0, 4, 1);
+    rig_read_run(source, writes_0, 4, 4);
+    rig_assign(source, writes_0, 1); /* on a marker */
+    rig_read_run(source, writes_0, 4, 4);
+    kafka_source_free(source);
+    rig_release(&rig);
+}
+
+static void test_source_survey(void **state)
+{
+    struct rig rig;
+    rig_init(&rig, address(state), "survey");
+    rig_create(&rig, TOPIC_WRITES, 2);
+    rig_produce(&rig, TOPIC_WRITES, 0, 0, 20);
+    struct kafka_source *source = rig_source(&rig);
+    struct source port = kafka_source_port(source);
+    rig_join(source, 2);
+    struct tp tps[] = { writes_0, writes_1 };
+    struct err err;
+    assert_true(port.survey(port.self, tps, 2, &err));
+    assert_false(port.survey(port.self, tps, 2, &err));
+    struct source_event event = rig_wait(source, SOURCE_SURVEYED, 10);
+    assert_int_equal(event.fact_count, 2);
+    assert_int_equal(event.facts[0].low, 0);
+    assert_int_equal(event.facts[0].high, 20);
+    assert_false(event.facts[0].has_committed);
+    assert_int_equal(event.facts[1].high, 0);
+
+    rig_assign(source, writes_0, 0);
+    struct position done = { writes_0, 12 };
+    port.commit(port.self, &done, 1);
+    int64_t committed = -1;
+    for (int tries = 0; committed != 12 && tries < 50; tries++) {
+        (void)usleep(100000);
+        assert_true(
+            kafka_admin_committed(rig.admin, rig.names.topics[TOPIC_WRITES], 0, &committed, &err));
+    }
+    assert_true(port.survey(port.self, tps, 2, &err));
+    event = rig_wait(source, SOURCE_SURVEYED, 10);
+    assert_true(event.facts[0].has_committed);
+    assert_int_equal(event.facts[0].committed, 12);
+    assert_false(event.facts[1].has_committed);
+
+    struct tp missing = { TOPIC_REFRESH, 0 };
+    assert_true(port.survey(port.self, &missing, 1, &err));
+    event = rig_wait(source, SOURCE_SURVEY_FAILED, 10);
+    assert_true(*event.err.text != '\0');
+    assert_true(port.survey(port.self, tps, 2, &err)); /* and away with it in the middle */
+    kafka_source_free(source);
+    rig_release(&rig);
+}
+
+/* -------------------------------------------------------------------- what is wrong in a log */
+
+static void test_source_stops_out_of_range(void **state)
+{
+    struct rig rig;
+    rig_init(&rig, address(state), "range");
+    rig_create(&rig, TOPIC_WRITES, 1);
+    rig_produce(&rig, TOPIC_WRITES, 0, 0, 5);
+    struct kafka_source *source = rig_source(&rig);
+    struct source port = kafka_source_port(source);
+    rig_join(source, 1);
+    rig_assign(source, writes_0, 1000);
+    struct record record;
+    int64_t end;
+    struct source_event event = { 0 };
+    for (int tries = 0; event.kind != SOURCE_STOPPED && tries < 100; tries++) {
+        assert_int_equal(port.read(port.self, writes_0, &record, &end), READ_NOTHING);
+        port.next(port.self, &event);
+        (void)usleep(100000);
+    }
+    assert_int_equal(event.kind, SOURCE_STOPPED);
+    assert_true(tp_equal(event.tp, writes_0));
+    assert_int_equal(event.offset, 1000);
+    assert_string_equal(event.err.code, "out_of_range");
+    rig_assign(source, writes_0, 2);
+    rig_read_run(source, writes_0, 2, 4);
+    kafka_source_free(source);
+    rig_release(&rig);
+}
+
+/* Flips a byte of the last record's value in the broker's file, while the broker is down. */
+static void corrupt_last_value(const struct private_kafka *kafka, const char *topic)
+{
+    char path[400];
+    (void)snprintf(path, sizeof path, "%s/data/%s-0/00000000000000000000.log", kafka->dir, topic);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, -2, SEEK_END), 0); /* value, then the count of headers */
+    assert_true(fputc('X', file) == 'X');
+    assert_int_equal(fclose(file), 0);
+}
+
+static void test_source_stops_at_corrupt_batch(void **state)
+{
+    struct private_kafka *kafka = *state;
+    struct rig rig;
+    rig_init(&rig, address(state), "corrupt");
+    rig_create(&rig, TOPIC_WRITES, 1);
+    rig_produce(&rig, TOPIC_WRITES, 0, 0, 3);
+    rig_produce(&rig, TOPIC_WRITES, 0, 3, 1); /* a batch of its own */
+    assert_true(private_kafka_stop(kafka, "TERM"));
+    corrupt_last_value(kafka, rig.names.topics[TOPIC_WRITES]);
+    assert_true(private_kafka_restart(kafka, "TERM"));
+    rig_produce(&rig, TOPIC_WRITES, 0, 4, 5);
+
+    struct kafka_source *source = rig_source(&rig);
+    struct source port = kafka_source_port(source);
+    rig_join(source, 1);
+    struct record record;
+    int64_t end;
+    rig_assign(source, writes_0, 0);
+    rig_read_run(source, writes_0, 0, 2);
+    struct source_event event = { 0 };
+    for (int tries = 0; event.kind != SOURCE_STOPPED && tries < 100; tries++) {
+        assert_int_equal(port.read(port.self, writes_0, &record, &end), READ_NOTHING);
+        port.next(port.self, &event);
+        (void)usleep(100000);
+    }
+    assert_string_equal(event.err.code, "corrupt");
+    assert_int_equal(event.offset, 3);
+    (void)usleep(1500000);
+    assert_int_equal(port.read(port.self, writes_0, &record, &end), READ_NOTHING);
+    rig_assign(source, writes_0, 4); /* what an operator's accept-gap may lead to */
+    rig_read_run(source, writes_0, 4, 8);
+    kafka_source_free(source);
+    rig_release(&rig);
+}
+
+/* -------------------------------------------------------------------------------- membership */
+
+static void test_source_waits_for_topics(void **state)
+{
+    struct rig rig;
+    rig_init(&rig, address(state), "missing");
+    struct kafka_source *source = rig_source(&rig);
+    struct source_event event = rig_wait(source, SOURCE_TROUBLE, 15);
+    assert_string_equal(event.err.code, "UNKNOWN_TOPIC_OR_PART");
+    assert_non_null(strstr(event.err.text, "missing."));
+    rig_create(&rig, TOPIC_WRITES, 2);
+    rig_join(source, 2);
+    rig_create(&rig, TOPIC_ACTIVITY, 1);
+    (void)rig_wait(source, SOURCE_REVOKED, 15);
+    rig_join(source, 3);
+    struct err err;
+    assert_true(kafka_admin_grow(rig.admin, rig.names.topics[TOPIC_WRITES], 4, &err));
+    (void)rig_wait(source, SOURCE_REVOKED, 15);
+    rig_join(source, 5);
+    rig_produce(&rig, TOPIC_WRITES, 3, 0, 3);
+    rig_assign(source, (struct tp){ TOPIC_WRITES, 3 }, 0);
+    rig_read_run(source, (struct tp){ TOPIC_WRITES, 3 }, 0, 2);
+    kafka_source_free(source);
+    rig_release(&rig);
+}
+
+static void test_source_shares_with_a_second_member(void **state)
+{
+    struct rig rig;
+    rig_init(&rig, address(state), "share");
+    rig_create(&rig, TOPIC_WRITES, 2);
+    rig_produce(&rig, TOPIC_WRITES, 0, 0, 100);
+    rig_produce(&rig, TOPIC_WRITES, 1, 0, 100);
+    struct kafka_source *first = rig_source(&rig);
+    struct source port = kafka_source_port(first);
+    rig_join(first, 2);
+    struct position both[] = { { writes_0, 0 }, { writes_1, 0 } };
+    struct err err;
+    assert_true(port.assign(port.self, both, 2, &err));
+    rig_read_run(first, writes_0, 0, 9);
+
+    struct kafka_source *second = rig_source(&rig);
+    (void)rig_wait(first, SOURCE_REVOKED, 15);
+    struct record record;
+    int64_t end;
+    assert_int_equal(port.read(port.self, writes_0, &record, &end), READ_NOTHING);
+    struct source_event mine = rig_wait(first, SOURCE_ASSIGNED, 15);
+    assert_int_equal(mine.tp_count, 1);
+    struct tp tp = mine.tps[0];
+    struct source_event theirs = rig_wait(second, SOURCE_ASSIGNED, 15);
+    assert_int_equal(theirs.tp_count, 1);
+    assert_false(tp_equal(theirs.tps[0], tp));
+    rig_assign(first, tp, 5);
+    rig_read_run(first, tp, 5, 99);
+    rig_assign(second, theirs.tps[0], 0);
+    rig_read_run(second, (struct tp){ TOPIC_WRITES, 1 - tp.partition }, 0, 99);
+
+    kafka_source_free(second);
+    (void)rig_wait(first, SOURCE_REVOKED, 5); /* at once: the second has left, not timed out */
+    rig_join(first, 2);
+    kafka_source_free(first);
+    rig_release(&rig);
+}
+
+/* As the engine does: after every assignment read on from where we are. */
+static void read_through_rebalances(struct kafka_source *source, int64_t first, int64_t last)
+{
+    struct source port = kafka_source_port(source);
+    for (int tries = 0; first <= last && tries < 300; tries++) {
+        struct source_event event;
+        struct record record;
+        int64_t end;
+        do {
+            port.next(port.self, &event);
+            if (event.kind == SOURCE_ASSIGNED && event.tp_count > 0)
+                rig_assign(source, event.tps[0], first);
+        } while (event.kind != SOURCE_NOTHING);
+        while (port.read(port.self, writes_0, &record, &end) == READ_RECORD)
+            assert_int_equal(record.offset, first++);
+        (void)usleep(100000);
+    }
+    assert_int_equal(first, last + 1);
+}
+
+static void test_source_survives_a_broker_restart(void **state)
+{
+    struct private_kafka *kafka = *state;
+    struct rig rig;
+    rig_init(&rig, address(state), "restart");
+    rig_create(&rig, TOPIC_WRITES, 1);
+    rig_produce(&rig, TOPIC_WRITES, 0, 0, 10);
+    struct kafka_source *source = rig_source(&rig);
+    rig_join(source, 1);
+    rig_assign(source, writes_0, 0);
+    rig_read_run(source, writes_0, 0, 9);
+    assert_true(private_kafka_restart(kafka, "KILL"));
+    struct source_event event = rig_wait(source, SOURCE_SUSPECT, 15);
+    assert_false(event.has_tp);
+    event = rig_wait(source, SOURCE_TROUBLE, 15);
+    assert_int_equal(event.err.action, ERR_LOST);
+    rig_produce(&rig, TOPIC_WRITES, 0, 10, 10);
+    read_through_rebalances(source, 10, 19);
+    kafka_source_free(source);
+    rig_release(&rig);
+}
+
+static int group_setup(void **state)
+{
+    struct private_kafka *kafka = calloc(1, sizeof *kafka);
+    *state = kafka;
+    return kafka != NULL && private_kafka_start(kafka) ? 0 : -1;
+}
+
+static int group_teardown(void **state)
+{
+    private_kafka_release(*state);
+    free(*state);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_source_reads_from_positions),
+        cmocka_unit_test(test_source_maps_records),
+        cmocka_unit_test(test_source_end_is_behind_control_records),
+        cmocka_unit_test(test_source_survey),
+        cmocka_unit_test(test_source_stops_out_of_range),
+        cmocka_unit_test(test_source_stops_at_corrupt_batch),
+        cmocka_unit_test(test_source_waits_for_topics),
+        cmocka_unit_test(test_source_shares_with_a_second_member),
+        cmocka_unit_test(test_source_survives_a_broker_restart),
+    };
+    cmocka_set_test_filter(getenv("ATTEMPTD_TEST_FILTER")); /* NULL for all */
+    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+}

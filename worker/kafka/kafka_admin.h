@@ -1,0 +1,67 @@
+/*
+ * Looking at a cluster and changing its topics, for doctor, status, audit and tests.
+ *
+ * Every call blocks for at most KAFKA_ADMIN_TIMEOUT_MS and fails with a sentence. Results are
+ * plain values; strings that a callback gets are its own only while it runs.
+ */
+#ifndef WORKER_KAFKA_KAFKA_ADMIN_H
+#define WORKER_KAFKA_KAFKA_ADMIN_H
+
+#include "worker/kafka/kafka_conf.h"
+
+#include <stdint.h>
+
+#define KAFKA_ADMIN_TIMEOUT_MS 10000
+
+struct kafka_admin;
+
+struct kafka_admin *kafka_admin_new(const struct kafka_options *options, struct err *err);
+void kafka_admin_free(struct kafka_admin *admin);
+
+struct kafka_cluster {
+    char id[64]; /* empty when the broker does not say */
+    int broker_count;
+};
+
+/* Also the way to find out whether anybody answers at all. */
+bool kafka_admin_cluster(struct kafka_admin *admin, struct kafka_cluster *ret, struct err *err);
+
+struct kafka_topic {
+    bool exists;
+    int32_t partition_count;
+    int replication_factor; /* of partition 0 */
+};
+
+/* A topic that does not exist is an answer, not a failure. */
+bool kafka_admin_topic(struct kafka_admin *admin, const char *topic, struct kafka_topic *ret,
+                       struct err *err);
+
+/* First offset and end of one partition's log; the end is that of the committed records. */
+bool kafka_admin_log(struct kafka_admin *admin, const char *topic, int32_t partition,
+                     int64_t *ret_low, int64_t *ret_high, struct err *err);
+
+/* What the group of the options has committed; -1 for nothing. */
+bool kafka_admin_committed(struct kafka_admin *admin, const char *topic, int32_t partition,
+                           int64_t *ret_offset, struct err *err);
+
+struct kafka_setting {
+    const char *name, *value;
+};
+
+/* Calls `take` for each setting of the topic (retention.ms, cleanup.policy, ...). */
+bool kafka_admin_settings(struct kafka_admin *admin, const char *topic,
+                          void (*take)(void *self, const struct kafka_setting *setting), void *self,
+                          struct err *err);
+
+/* Makes the topic, with the broker's replication factor; one that is there already is fine. */
+bool kafka_admin_create(struct kafka_admin *admin, const char *topic, int32_t partitions,
+                        const struct kafka_setting *settings, size_t setting_count,
+                        struct err *err);
+
+/* Raises the number of partitions to `partitions`. */
+bool kafka_admin_grow(struct kafka_admin *admin, const char *topic, int32_t partitions,
+                      struct err *err);
+
+bool kafka_admin_delete(struct kafka_admin *admin, const char *topic, struct err *err);
+
+#endif

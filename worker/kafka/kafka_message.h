@@ -1,0 +1,27 @@
+/*
+ * A message of librdkafka as a record of ours: views into the message, headers mapped.
+ */
+#ifndef WORKER_KAFKA_KAFKA_MESSAGE_H
+#define WORKER_KAFKA_KAFKA_MESSAGE_H
+
+#include "worker/events/record.h"
+#include "worker/kafka/kafka_conf.h"
+
+struct rd_kafka_message_s;
+
+/* Room for the headers of one record, reused from record to record. All zero is empty. */
+struct kafka_headers {
+    struct header *items;
+    size_t capacity;
+};
+
+void kafka_headers_release(struct kafka_headers *headers);
+
+/* The record is valid as long as the message, and until the next call. False without memory. */
+bool kafka_message_map(const struct rd_kafka_message_s *message, struct tp tp,
+                       struct kafka_headers *headers, struct record *ret_record);
+
+/* False for a topic that the worker does not read. */
+bool kafka_topic_find(const struct kafka_names *names, const char *name, enum topic *ret_topic);
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * The Kafka consumer as the engine's source (worker/engine/ports.h).
+ *
+ * The rebalance callback only takes note: the group's new partitions are reported by
+ * SOURCE_ASSIGNED and read only when the engine, having asked the ledger, assigns positions. Every
+ * (re)positioning is one assign() of the whole list, which throws away what was read ahead; pause,
+ * resume, seek and the batch calls are never used (reliability study H11, H12: they lose records in
+ * librdkafka 2.0.2). Partitions are assigned eagerly: ASSIGNED always lists all of ours, after
+ * REVOKED none is.
+ *
+ * Errors of a partition:
+ *   - a batch that fails its checksum or cannot be unpacked: SOURCE_STOPPED, code "corrupt".
+ *     librdkafka would go on behind it, so read() gives nothing more until assign() is called.
+ *   - the position is not in the log: SOURCE_STOPPED, code "out_of_range".
+ *   - no rights, topic gone, broker away: SOURCE_TROUBLE for people (each at most twice a minute)
+ *     and, where the log may have been replaced meanwhile, SOURCE_SUSPECT. librdkafka goes on by
+ *     itself. SOURCE_TROUBLE with ERR_BUG and code "fatal" means that this client is finished: end
+ *     the process and start another.
+ *
+ * Waking: librdkafka writes to one eventfd when a queue that was empty gets something, so it is an
+ * edge: on a wake-up call kafka_source_clear() first, then read until READ_NOTHING, or remember
+ * that there may be more.
+ */
+#ifndef WORKER_KAFKA_KAFKA_SOURCE_H
+#define WORKER_KAFKA_KAFKA_SOURCE_H
+
+#include "worker/engine/ports.h"
+#include "worker/kafka/kafka_conf.h"
+
+struct kafka_source;
+
+/* Joins the group. NULL on failure; `options` and what it points to must outlive the source. */
+struct kafka_source *kafka_source_new(const struct kafka_options *options, struct err *err);
+
+/* Leaves the group, for which Kafka gets at most five seconds; NULL is fine. */
+void kafka_source_free(struct kafka_source *source);
+
+struct source kafka_source_port(struct kafka_source *source);
+
+/* For the loop: readable when there may be news. */
+int kafka_source_fd(const struct kafka_source *source);
+void kafka_source_clear(struct kafka_source *source);
+
+#endif

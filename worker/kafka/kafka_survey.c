@@ -1,0 +1,159 @@
+#include "worker/kafka/kafka_survey.h"
+
+#include "worker/kafka/kafka_error.h"
+
+#include <errno.h>
+#include <librdkafka/rdkafka.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct kafka_survey_run {
+    pthread_t thread;
+    rd_kafka_t *rk;
+    const struct kafka_names *names;
+    int wake_fd;
+    atomic_bool give_up;
+    atomic_bool ended; /* after it, everything below may be read by the loop's thread */
+    bool ok;
+    struct err err;
+    size_t count;
+    struct log_facts facts[];
+};
+
+/* ------------------------------------------------------------------------------- the thread */
+
+static bool ask_watermarks(struct kafka_survey_run *run)
+{
+    for (size_t i = 0; i < run->count; i++) {
+        struct log_facts *facts = &run->facts[i];
+        const char *topic = run->names->topics[facts->tp.topic];
+        if (atomic_load(&run->give_up))
+            return err_set(&run->err, ERR_RETRY, "survey", "the survey was given up");
+        rd_kafka_resp_err_t code =
+            rd_kafka_query_watermark_offsets(run->rk, topic, facts->tp.partition, &facts->low,
+                                             &facts->high, KAFKA_SURVEY_TIMEOUT_MS);
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+            return kafka_error_set(&run->err, code,
+                                   "Kafka does not say where the log of %s[%d] begins and ends: "
+                                   "%s; asking again",
+                                   topic, (int)facts->tp.partition, rd_kafka_err2str(code));
+    }
+    return true;
+}
+
+static bool ask_committed(struct kafka_survey_run *run)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)run->count);
+    for (size_t i = 0; i < run->count; i++)
+        (void)rd_kafka_topic_partition_list_add(list, run->names->topics[run->facts[i].tp.topic],
+                                                run->facts[i].tp.partition);
+    rd_kafka_resp_err_t code = rd_kafka_committed(run->rk, list, KAFKA_SURVEY_TIMEOUT_MS);
+    for (size_t i = 0; i < run->count && code == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+        const rd_kafka_topic_partition_t *answer = &list->elems[i];
+        run->facts[i].has_committed = answer->offset >= 0;
+        run->facts[i].committed = answer->offset >= 0 ? answer->offset : 0;
+        code = answer->err;
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return kafka_error_set(&run->err, code,
+                               "Kafka does not say which offsets the group has committed: %s; "
+                               "asking again",
+                               rd_kafka_err2str(code));
+    return true;
+}
+
+static void *survey_main(void *argument)
+{
+    struct kafka_survey_run *run = argument;
+    run->ok = ask_watermarks(run) && (run->count == 0 || ask_committed(run));
+    atomic_store(&run->ended, true);
+    /* the eventfd only ever counts up to a wake-up: a full one has woken the loop already */
+    ssize_t written = write(run->wake_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+    (void)written;
+    return NULL;
+}
+
+/* --------------------------------------------------------------------------- the loop's side */
+
+bool kafka_survey_start(struct kafka_survey *survey, struct rd_kafka_s *rk,
+                        const struct kafka_names *names, const struct tp *tps, size_t count,
+                        int wake_fd, struct err *err)
+{
+    if (survey->run != NULL)
+        return err_set(err, ERR_RETRY, "survey", "a survey is under way already");
+    struct kafka_survey_run *run = calloc(1, sizeof *run + count * sizeof run->facts[0]);
+    if (run == NULL)
+        return err_set(err, ERR_RESOURCE, "ENOMEM", "no memory for a survey of %zu logs", count);
+    run->rk = rk;
+    run->names = names;
+    run->wake_fd = wake_fd;
+    run->count = count;
+    for (size_t i = 0; i < count; i++)
+        run->facts[i].tp = tps[i];
+
+    /* signals are for the loop */
+    sigset_t all, before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&run->thread, NULL, survey_main, run);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0) {
+        free(run);
+        return err_set(err, ERR_RESOURCE, "thread", "no thread for a survey: %s", strerror(error));
+    }
+    survey->run = run;
+    return true;
+}
+
+static void run_finish(struct kafka_survey *survey)
+{
+    (void)pthread_join(survey->run->thread, NULL);
+    free(survey->run);
+    survey->run = NULL;
+}
+
+static bool facts_copy(struct kafka_survey *survey)
+{
+    const struct kafka_survey_run *run = survey->run;
+    struct log_facts *facts = calloc(run->count ? run->count : 1, sizeof *facts);
+    if (facts == NULL)
+        return false;
+    memcpy(facts, run->facts, run->count * sizeof *facts);
+    free(survey->facts);
+    survey->facts = facts;
+    survey->fact_count = run->count;
+    return true;
+}
+
+enum kafka_survey_state kafka_survey_poll(struct kafka_survey *survey, struct err *ret_err)
+{
+    if (survey->run == NULL)
+        return KAFKA_SURVEY_IDLE;
+    if (!atomic_load(&survey->run->ended))
+        return KAFKA_SURVEY_BUSY;
+    enum kafka_survey_state state = KAFKA_SURVEY_DONE;
+    if (!survey->run->ok) {
+        *ret_err = survey->run->err;
+        state = KAFKA_SURVEY_FAILED;
+    } else if (!facts_copy(survey)) {
+        (void)err_set(ret_err, ERR_RESOURCE, "ENOMEM", "no memory for a survey of %zu logs",
+                      survey->run->count);
+        state = KAFKA_SURVEY_FAILED;
+    }
+    run_finish(survey);
+    return state;
+}
+
+void kafka_survey_release(struct kafka_survey *survey)
+{
+    if (survey->run != NULL) {
+        atomic_store(&survey->run->give_up, true);
+        run_finish(survey);
+    }
+    free(survey->facts);
+    *survey = (struct kafka_survey){ 0 };
+}
