@@ -1,9 +1,15 @@
 #include "worker/commands/command.h"
+#include "worker/commands/produce.h"
+#include "worker/commands/simulate.h"
 
 #define DATABASE (SETTINGS_ALWAYS | SETTINGS_DATABASE)
 #define KAFKA    (SETTINGS_ALWAYS | SETTINGS_KAFKA)
 
 const struct command command_table[] = {
+    { "produce", "[OPTIONS] [FILE | -]", "send events from JSON lines", produce_help,
+      KAFKA | SETTINGS_LIMITS, produce_command },
+    { "simulate", "[OPTIONS]", "play a realistic exam into Kafka", simulate_help, KAFKA,
+      simulate_command },
     { "help", "[COMMAND | settings | --man]", "explain a command, or the settings", help_help,
       SETTINGS_ALWAYS, help_command },
     { 0 },

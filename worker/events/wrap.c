@@ -1,5 +1,7 @@
 #include "worker/events/wrap.h"
 
+#include "common/json.h"
+
 void wrap_init(struct wrap *wrap, size_t limit_bytes)
 {
     *wrap = (struct wrap){ 0 };
@@ -13,11 +15,10 @@ void wrap_release(struct wrap *wrap)
 
 static void put_member(struct buf *out, const char *name, struct bytes value)
 {
-    buf_put_char(out, '"');
-    buf_put(out, bytes_of(name));
-    buf_put(out, BYTES("\":\""));
-    buf_put(out, value);
-    buf_put(out, BYTES("\","));
+    json_put_string(out, bytes_of(name));
+    buf_put_char(out, ':');
+    json_put_string(out, value);
+    buf_put_char(out, ',');
 }
 
 static size_t binary_headers(struct wrap *wrap, const struct wrapping *wrapping)

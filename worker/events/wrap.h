@@ -22,8 +22,8 @@ struct wrap {
 
 struct wrapping {
     enum wrap_form form;
-    struct bytes type, id;    /* need no escaping in JSON */
-    struct bytes source;      /* CloudEvents `source`; needs no escaping in JSON */
+    struct bytes type, id;
+    struct bytes source;      /* CloudEvents `source` */
     struct bytes data;        /* JSON text */
     struct bytes traceparent; /* binary form only; absent when there is none */
 };

@@ -16,6 +16,7 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *report, void *
     struct kafka_producer *producer = opaque;
     if (report->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         producer->counts.delivered++;
+        producer->counts.delivered_by[(uintptr_t)report->_private % KAFKA_TAGS]++;
         return;
     }
     producer->counts.failed++;
@@ -74,7 +75,8 @@ static rd_kafka_resp_err_t send_now(struct kafka_producer *producer,
         RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
         RD_KAFKA_V_KEY(outgoing->key.ptr, outgoing->key.len),
         RD_KAFKA_V_VALUE(value, outgoing->value.len), RD_KAFKA_V_HEADERS(headers),
-        RD_KAFKA_V_TIMESTAMP(outgoing->timestamp_ms), RD_KAFKA_V_END);
+        RD_KAFKA_V_TIMESTAMP(outgoing->timestamp_ms),
+        RD_KAFKA_V_OPAQUE((void *)(uintptr_t)outgoing->tag), RD_KAFKA_V_END);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         rd_kafka_headers_destroy(headers);
     return code;

@@ -22,10 +22,14 @@ struct kafka_outgoing {
     const struct header *headers;
     size_t header_count;
     int64_t timestamp_ms; /* 0 for now */
+    unsigned tag;         /* the caller's: counted in delivered_by; below KAFKA_TAGS */
 };
+
+#define KAFKA_TAGS 8
 
 struct kafka_counts {
     uint64_t sent, delivered, failed;
+    uint64_t delivered_by[KAFKA_TAGS];
     struct err last_failure; /* if failed > 0 */
 };
 

@@ -1,0 +1,21 @@
+/*
+ * From the operator's settings to the Kafka adapter's options.
+ */
+#ifndef WORKER_COMMANDS_KAFKA_SETUP_H
+#define WORKER_COMMANDS_KAFKA_SETUP_H
+
+#include "worker/kafka/kafka_conf.h"
+#include "worker/settings.h"
+
+/* Must not move while `options` is in use. */
+struct kafka_setup {
+    struct kafka_names names;
+    struct kafka_options options;
+    char **properties; /* "name=value" */
+};
+
+/* False leaves nothing to release. `settings` must outlive the setup. */
+bool kafka_setup_init(struct kafka_setup *setup, const struct settings *settings, struct err *err);
+void kafka_setup_release(struct kafka_setup *setup);
+
+#endif
