@@ -93,7 +93,7 @@ static void stopped(struct engine *engine, const struct source_event *news)
     struct partition *partition = partition_find(&engine->partitions, news->tp);
     if (partition == NULL || !partition_reads(partition))
         return;
-    if (news->err.action == ERR_HALT)
+    if (strcmp(news->err.code, "corrupt") == 0)
         engine_halt(engine, partition, "corrupt", &news->err);
     else /* out of range and the like: the survey will tell which */
         engine_start_over(engine, partition);
