@@ -1,0 +1,134 @@
+/*
+ * The corpus of schemas/examples against the decoder: each file says what becomes of its record.
+ * tests/schemas/agree.py holds a stock JSON Schema validator to the same files. Run from the
+ * repository's root.
+ */
+#include "common/hash.h"
+#include "tests/unit/fixture.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static const char *type_name(enum event_type type)
+{
+    switch (type) {
+    case EVENT_STARTED:
+        return "attempt.started.v1";
+    case EVENT_SAVED:
+        return "attempt.saved.v1";
+    case EVENT_SUBMITTED:
+        return "attempt.submitted.v1";
+    case EVENT_ACTIVITY:
+        return "attempt.activity.v1";
+    case EVENT_REFRESH:
+        return "view.refresh.requested.v1";
+    }
+    return "?";
+}
+
+struct verdict {
+    const char *reason; /* NULL: an event */
+    const char *detail;
+    const char *type;
+    const struct uuid *event_id; /* NULL: none */
+    const struct uuid *attempt_id;
+};
+
+static struct verdict verdict_of(enum decode_result result, const struct event *event,
+                                 const struct refusal *refusal)
+{
+    if (result == DECODE_EVENT)
+        return (struct verdict){ .type = type_name(event->type),
+                                 .event_id = &event->event_id,
+                                 .attempt_id =
+                                     event->type == EVENT_REFRESH ? NULL : &event->attempt_id };
+    if (result == DECODE_NO_MEMORY)
+        return (struct verdict){ .reason = "no memory" };
+    return (struct verdict){ .reason = reason_name(refusal->reason),
+                             .detail = refusal->detail,
+                             .event_id = refusal->has_event_id ? &refusal->event_id : NULL,
+                             .attempt_id = refusal->has_attempt_id ? &refusal->attempt_id : NULL };
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return (a == NULL) == (b == NULL) && (a == NULL || strcmp(a, b) == 0);
+}
+
+static bool same_id(const json_t *expected, const struct uuid *id)
+{
+    char text[UUID_TEXT_LEN + 1];
+    return expected == NULL ||
+           same_text(json_string_value(expected), id == NULL ? NULL : uuid_format(id, text));
+}
+
+/* Beside the words of the fixture: a refusal has a sentence, and its reason names the folder. */
+static bool agrees(const char *path, const struct fixture *fixture, const struct verdict *verdict)
+{
+    char folder[64];
+    (void)snprintf(folder, sizeof folder, "/invalid/%s/", fixture->reason ? fixture->reason : "");
+    if (fixture->reason == NULL ? strstr(path, "/valid/") == NULL : strstr(path, folder) == NULL)
+        return false;
+    if (verdict->reason != NULL && (verdict->detail == NULL || verdict->detail[0] == '\0'))
+        return false;
+    return same_text(fixture->reason, verdict->reason) && same_text(fixture->type, verdict->type) &&
+           same_id(fixture->event_id, verdict->event_id) &&
+           same_id(fixture->attempt_id, verdict->attempt_id);
+}
+
+static void check_fixture(const char *path, void *self)
+{
+    size_t *failures = self;
+    struct fixture fixture;
+    if (!fixture_load(path, &fixture)) {
+        (*failures)++;
+        return;
+    }
+    struct decode_limits limits = decode_limits_default();
+    struct arena arena;
+    struct event event;
+    struct refusal refusal;
+    arena_init(&arena, 65536, 0);
+    enum decode_result result = decode(&fixture.record, &limits, &arena, &event, &refusal);
+    struct verdict verdict = verdict_of(result, &event, &refusal);
+    if (!agrees(path, &fixture, &verdict)) {
+        (*failures)++;
+        (void)fprintf(stderr, "%s: decoder says %s (%s), event id %s, attempt id %s\n", path,
+                      verdict.reason ? verdict.reason : verdict.type,
+                      verdict.detail ? verdict.detail : "", verdict.event_id ? "read" : "none",
+                      verdict.attempt_id ? "read" : "none");
+    }
+    arena_release(&arena);
+    fixture_release(&fixture);
+}
+
+static void test_corpus_valid(void **state)
+{
+    (void)state;
+    size_t failures = 0;
+    assert_true(fixtures_below("schemas/examples/valid", check_fixture, &failures) > 30);
+    assert_int_equal(failures, 0);
+}
+
+static void test_corpus_invalid(void **state)
+{
+    (void)state;
+    size_t failures = 0;
+    assert_true(fixtures_below("schemas/examples/invalid", check_fixture, &failures) > 200);
+    assert_int_equal(failures, 0);
+}
+
+int main(void)
+{
+    if (!hash_init())
+        return EXIT_FAILURE;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_corpus_valid),
+        cmocka_unit_test(test_corpus_invalid),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
