@@ -1,0 +1,252 @@
+#include "worker/postgres/migrate.h"
+
+#include "common/clock.h"
+#include "worker/postgres/migration_file.h"
+#include "worker/postgres/sql_text.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define LOCK_WAIT_MS  (INT64_C(10) * 60 * 1000)
+#define LOCK_RETRY_MS 200
+
+static void tell(const struct migrate_options *options, enum migrate_step step,
+                 const struct migration *migration)
+{
+    if (options->note)
+        options->note(options->self, step, migration);
+}
+
+static int64_t now_ms(void)
+{
+    struct clock clock = clock_system();
+    return clock_monotonic_ms(&clock);
+}
+
+/* ------------------------------------------------------------------------------------- lock */
+
+static bool try_lock(struct pg_client *client, bool *ret_locked, struct err *err)
+{
+    const char *schema = pg_client_schema(client);
+    struct pg_rows *rows = NULL;
+    if (!pg_client_run(client, "migrate_lock.sql", &schema, 1, &rows, err))
+        return false;
+    *ret_locked = pg_rows_bool(rows, 0, 0);
+    pg_rows_free(rows);
+    return true;
+}
+
+/* Asks again and again: a blocked statement would hold a snapshot, which others wait for. */
+static bool lock(struct pg_client *client, const struct migrate_options *options, struct err *err)
+{
+    int64_t wait_ms = options->lock_wait_ms > 0 ? options->lock_wait_ms : LOCK_WAIT_MS;
+    int64_t deadline_ms = now_ms() + wait_ms;
+    bool locked = false;
+    bool told = false;
+    while (try_lock(client, &locked, err)) {
+        if (locked)
+            return true;
+        if (!told)
+            tell(options, MIGRATE_WAITING, NULL);
+        told = true;
+        if (now_ms() >= deadline_ms)
+            return err_set(err, ERR_RETRY, "55P03",
+                           "another deployer has been migrating for %" PRId64
+                           " s: look at pg_stat_activity, then try again",
+                           wait_ms / 1000);
+        (void)nanosleep(&(struct timespec){ .tv_nsec = LOCK_RETRY_MS * 1000000L }, NULL);
+    }
+    return false;
+}
+
+static void unlock(struct pg_client *client)
+{
+    const char *schema = pg_client_schema(client);
+    (void)pg_client_run(client, "migrate_unlock.sql", &schema, 1, NULL, NULL);
+}
+
+/* ------------------------------------------------------------------------------- one script */
+
+static bool fail_statement(struct pg_client *client, const struct embedded_file *file,
+                           struct bytes statement, const struct err *cause, struct err *err)
+{
+    size_t at = (size_t)(statement.ptr - file->text) + pg_client_error_at(client);
+    size_t line_len = strcspn(statement.ptr, "\n");
+    return err_set(err, cause->action, cause->code,
+                   "%s line %zu: %.90s (SQLSTATE %s), in '%.*s'. The file was rolled back: mend "
+                   "the cause and migrate again",
+                   file->name, sql_text_line(file->text, at), pg_client_error_message(client),
+                   cause->code, (int)(line_len < 40 ? line_len : 40), statement.ptr);
+}
+
+/* One by one, so that an error has a line. */
+static bool run_script(struct pg_client *client, const struct embedded_file *file,
+                       struct bytes script, struct err *err)
+{
+    size_t at = 0;
+    struct bytes statement;
+    while (sql_text_next(script, &at, &statement)) {
+        char *sql = strndup(statement.ptr, statement.len);
+        if (!sql)
+            return err_set(err, ERR_RESOURCE, "ENOMEM", "no memory for %s", file->name);
+        struct err cause = { 0 };
+        bool ok = pg_client_execute(client, file->name, sql, &cause);
+        free(sql);
+        if (!ok)
+            return fail_statement(client, file, statement, &cause, err);
+    }
+    return true;
+}
+
+static bool record(struct pg_client *client, const struct migration *migration,
+                   const char *duration_ms, struct err *err)
+{
+    char checksum[CHECKSUM_HEX_BYTES];
+    migration_checksum(migration->file, checksum);
+    char version[24];
+    (void)snprintf(version, sizeof version, "%.*s", (int)strspn(migration->name, "0123456789"),
+                   migration->name);
+    const char *params[] = { version, migration->name, checksum, duration_ms };
+    return pg_client_run(client, "migrate_record.sql", params, 4, NULL, err);
+}
+
+static bool forget(struct pg_client *client, const struct migration *migration, struct err *err)
+{
+    char version[24];
+    (void)snprintf(version, sizeof version, "%" PRId64, migration->version);
+    const char *params[] = { version };
+    return pg_client_run(client, "migrate_forget.sql", params, 1, NULL, err);
+}
+
+/* One migration, up or down, and the record of it, in one transaction. */
+static bool carry_out(struct pg_client *client, struct migration *migration, const char *marker,
+                      struct err *err)
+{
+    struct bytes script;
+    if (!migration_section(migration->file, marker, &script))
+        return err_set(err, ERR_HALT, "MIGRATION", "%s has no line '%s'", migration->name, marker);
+    if (!pg_client_execute(client, migration->name, "BEGIN", err))
+        return false;
+    int64_t begun_ms = now_ms();
+    bool ok = run_script(client, migration->file, script, err);
+    migration->duration_ms = now_ms() - begun_ms;
+    char duration_ms[24];
+    (void)snprintf(duration_ms, sizeof duration_ms, "%" PRId64, migration->duration_ms);
+    ok = ok && (strcmp(marker, MIGRATE_UP) == 0 ? record(client, migration, duration_ms, err)
+                                                : forget(client, migration, err));
+    if (ok)
+        return pg_client_execute(client, "COMMIT", "COMMIT", err);
+    (void)pg_client_execute(client, "ROLLBACK", "ROLLBACK", NULL);
+    return false;
+}
+
+/* --------------------------------------------------------------------------------- up, down */
+
+static bool prepare(struct pg_client *client, struct err *err)
+{
+    const char *schema = pg_client_schema(client);
+    struct pg_rows *ready = NULL;
+    if (!pg_client_run(client, "migrate_ready.sql", &schema, 1, &ready, err))
+        return false;
+    char sql[160];
+    (void)snprintf(sql, sizeof sql, "CREATE SCHEMA IF NOT EXISTS %s",
+                   pg_rows_text(ready, 0, 0, "public"));
+    bool has_schema = pg_rows_bool(ready, 0, 1);
+    bool is_ours = pg_rows_bool(ready, 0, 3);
+    pg_rows_free(ready);
+    return (has_schema || pg_client_execute(client, "CREATE SCHEMA", sql, err)) &&
+           (is_ours || pg_client_run(client, "migrate_table.sql", NULL, 0, NULL, err));
+}
+
+static bool check_unchanged(const struct migration_list *list, struct err *err)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i].state == MIGRATION_CHANGED)
+            return err_set(err, ERR_HALT, "CHECKSUM",
+                           "%s was changed after it was applied on %s: take its old text back and "
+                           "put the change into a new migration",
+                           list->items[i].name, list->items[i].applied_at);
+    return true;
+}
+
+static bool apply_pending(struct pg_client *client, const struct migrate_options *options,
+                          struct migration_list *list, size_t *count, struct err *err)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        struct migration *m = &list->items[i];
+        if (m->state == MIGRATION_APPLIED && !m->has_checksum && !options->dry_run &&
+            !record(client, m, NULL, err))
+            return false;
+        if (m->state != MIGRATION_PENDING)
+            continue;
+        tell(options, MIGRATE_STARTING, m);
+        ++*count;
+        if (options->dry_run)
+            continue;
+        if (!carry_out(client, m, MIGRATE_UP, err))
+            return false;
+        tell(options, MIGRATE_DONE, m);
+    }
+    return true;
+}
+
+static bool take_back(struct pg_client *client, const struct migrate_options *options, int64_t to,
+                      struct migration_list *list, size_t *count, struct err *err)
+{
+    for (size_t i = list->count; i-- > 0;) {
+        struct migration *m = &list->items[i];
+        if (m->state == MIGRATION_PENDING)
+            continue;
+        if (to < 0 ? *count > 0 : m->version <= to)
+            break;
+        if (m->state == MIGRATION_UNKNOWN)
+            return err_set(err, ERR_HALT, "MIGRATION",
+                           "%s was applied by a newer program: only that one can take it back",
+                           m->name);
+        tell(options, MIGRATE_STARTING, m);
+        ++*count;
+        if (options->dry_run)
+            continue;
+        if (!carry_out(client, m, MIGRATE_DOWN, err))
+            return false;
+        tell(options, MIGRATE_DONE, m);
+    }
+    return true;
+}
+
+bool migrate_up(struct pg_client *client, const struct migrate_options *options, size_t *ret_count,
+                struct err *err)
+{
+    struct migration_list list = { 0 };
+    size_t count = 0;
+    if (!options->dry_run && !lock(client, options, err))
+        return false;
+    bool ok = (options->dry_run || prepare(client, err)) &&
+              migrate_list(client, options->files, &list, err) && check_unchanged(&list, err) &&
+              apply_pending(client, options, &list, &count, err);
+    migration_list_free(&list);
+    if (!options->dry_run)
+        unlock(client);
+    if (ok && ret_count)
+        *ret_count = count;
+    return ok;
+}
+
+bool migrate_down(struct pg_client *client, const struct migrate_options *options, int64_t to,
+                  size_t *ret_count, struct err *err)
+{
+    struct migration_list list = { 0 };
+    size_t count = 0;
+    if (!options->dry_run && !lock(client, options, err))
+        return false;
+    bool ok = migrate_list(client, options->files, &list, err) && check_unchanged(&list, err) &&
+              take_back(client, options, to, &list, &count, err);
+    migration_list_free(&list);
+    if (!options->dry_run)
+        unlock(client);
+    if (ok && ret_count)
+        *ret_count = count;
+    return ok;
+}

@@ -1,0 +1,12 @@
+-- The table of applied migrations: dbmate's, and columns of ours.
+DO $$
+BEGIN
+    CREATE TABLE IF NOT EXISTS schema_migrations (version varchar(128) PRIMARY KEY);
+    ALTER TABLE schema_migrations
+        ADD COLUMN IF NOT EXISTS name        text,
+        ADD COLUMN IF NOT EXISTS checksum    bytea,
+        ADD COLUMN IF NOT EXISTS applied_at  timestamptz DEFAULT now(),
+        ADD COLUMN IF NOT EXISTS duration_ms bigint;
+    COMMENT ON TABLE schema_migrations IS
+        'Applied migrations. checksum is the BLAKE2b-256 of the file; null if dbmate applied it.';
+END $$
