@@ -48,10 +48,10 @@ $(BUILD)/attemptd: $(BUILD)/worker/main.o $(LIBS)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/libcommon.a: $(COMMON_OBJ)
-	rm -f $@ && ar rcs $@ $^
+	rm -f $@ && ar qcs $@ $^
 
 $(BUILD)/libworker.a: $(WORKER_OBJ)
-	rm -f $@ && ar rcs $@ $^
+	rm -f $@ && ar qcs $@ $^
 
 $(BUILD)/%.o: %.c
 	$(if $(PKG_LIBS),,$(error libraries are missing, install them with: make deps))

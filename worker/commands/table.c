@@ -1,4 +1,5 @@
 #include "worker/commands/command.h"
+#include "worker/commands/migrate.h"
 #include "worker/commands/produce.h"
 #include "worker/commands/simulate.h"
 
@@ -6,6 +7,8 @@
 #define KAFKA    (SETTINGS_ALWAYS | SETTINGS_KAFKA)
 
 const struct command command_table[] = {
+    { "migrate", "up | down | status", "keep the database's schema at this program's version",
+      migrate_help, DATABASE, migrate_command },
     { "produce", "[OPTIONS] [FILE | -]", "send events from JSON lines", produce_help,
       KAFKA | SETTINGS_LIMITS, produce_command },
     { "simulate", "[OPTIONS]", "play a realistic exam into Kafka", simulate_help, KAFKA,

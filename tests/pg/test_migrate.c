@@ -1,0 +1,266 @@
+/* Migrations: up, down and up again, refusals, and several deployers at once. */
+#include "common/hash.h"
+#include "tests/pg/private_pg.h"
+#include "tests/pg/sql.h"
+#include "worker/postgres/migrate.h"
+#include "worker/postgres/sql_text.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static struct private_pg server;
+
+static int start_server(void **state)
+{
+    (void)state;
+    struct err err = { 0 };
+    if (hash_init() && private_pg_start(&server, &err))
+        return 0;
+    print_error("%s\n", err.text);
+    return -1;
+}
+
+static int stop_server(void **state)
+{
+    (void)state;
+    private_pg_stop(&server);
+    return 0;
+}
+
+/* Each test: an empty database; its URL and a client for schema `exam`. */
+struct fixture {
+    char url[PRIVATE_PG_URL_BYTES];
+    struct pg_client *client;
+    PGconn *db;
+};
+
+static struct pg_client *client_of(const char *url)
+{
+    struct pg_client_options options = { .url = url, .schema = "exam" };
+    struct err err = { 0 };
+    struct pg_client *client = NULL;
+    if (!pg_client_connect(&options, &client, &err))
+        print_error("%s\n", err.text);
+    return client;
+}
+
+static int open_database(void **state)
+{
+    static struct fixture fixture;
+    struct err err = { 0 };
+    if (!private_pg_database(&server, false, false, fixture.url, &err)) {
+        print_error("%s\n", err.text);
+        return -1;
+    }
+    fixture.client = client_of(fixture.url);
+    fixture.db = sql_connect(fixture.url);
+    if (!fixture.client || !fixture.db)
+        return -1;
+    sql_ok(fixture.db, "SET search_path = exam");
+    *state = &fixture;
+    return 0;
+}
+
+static int close_database(void **state)
+{
+    struct fixture *f = *state;
+    pg_client_free(f->client);
+    PQfinish(f->db);
+    return 0;
+}
+
+static size_t up(struct fixture *f, const struct embedded_file *files)
+{
+    struct migrate_options options = { .files = files };
+    struct err err = { 0 };
+    size_t count = 99;
+    if (!migrate_up(f->client, &options, &count, &err))
+        fail_msg("%s", err.text);
+    return count;
+}
+
+static size_t down(struct fixture *f, const struct embedded_file *files, int64_t to)
+{
+    struct migrate_options options = { .files = files };
+    struct err err = { 0 };
+    size_t count = 99;
+    if (!migrate_down(f->client, &options, to, &count, &err))
+        fail_msg("%s", err.text);
+    return count;
+}
+
+static void up_fails(struct fixture *f, const struct embedded_file *files, const char *code,
+                     const char *says)
+{
+    struct migrate_options options = { .files = files, .lock_wait_ms = 300 };
+    struct err err = { 0 };
+    assert_false(migrate_up(f->client, &options, NULL, &err));
+    assert_string_equal(err.code, code);
+    if (!strstr(err.text, says))
+        fail_msg("'%s' says nothing of '%s'", err.text, says);
+}
+
+static void test_up_down_and_up_again_with_data(void **state)
+{
+    struct fixture *f = *state;
+    size_t all = 0;
+    while (migrations_embedded[all].name)
+        all++;
+    assert_int_equal(up(f, NULL), all);
+    assert_int_equal(up(f, NULL), 0);
+    sql_ok(f->db, "INSERT INTO exams (id) VALUES (gen_random_uuid())");
+    sql_ok(f->db, "INSERT INTO attempts (id, exam_id, student_id, answers) "
+                  "SELECT gen_random_uuid(), id, id, '{\"q\": 1}' FROM exams");
+    sql_ok(f->db, "UPDATE attempts SET status = 'submitted', submitted_at = now()");
+    sql_ok(f->db, "INSERT INTO activity_events "
+                  "SELECT gen_random_uuid(), id, 'x', NULL, now() FROM attempts");
+    assert_int_equal(down(f, NULL, -1), 1);
+    assert_int_equal(up(f, NULL), 1);
+    sql_is(f->db, "1", "SELECT count(*) FROM attempts");
+    assert_int_equal(down(f, NULL, 0), all);
+    sql_is(
+        f->db, "schema_migrations",
+        "SELECT string_agg(relname, ',') FROM pg_class WHERE relnamespace = 'exam'::regnamespace "
+        "AND relkind IN ('r', 'p', 'v', 'm', 'S')");
+    sql_is(f->db, "0", "SELECT count(*) FROM pg_proc WHERE pronamespace = 'exam'::regnamespace");
+    assert_int_equal(up(f, NULL), all);
+    /* Nothing landed outside the schema. */
+    sql_is(f->db, "0", "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace");
+}
+
+static const struct embedded_file two_files[] = {
+    { "0001_a.sql", "-- migrate:up\nCREATE TABLE a (x int);\n-- migrate:down\nDROP TABLE a;\n" },
+    { "0002_b.sql", "-- migrate:up\n\nCREATE TABLE b (x int);\n\nCREATE TABLE c (\n    x int,\n"
+                    "    y nonsense\n);\n-- migrate:down\nDROP TABLE b;\n" },
+    { 0 },
+};
+
+static void test_an_error_names_file_and_line_and_leaves_nothing(void **state)
+{
+    struct fixture *f = *state;
+    up_fails(f, two_files, "42704", "0002_b.sql line 7: type \"nonsense\" does not exist");
+    sql_is(f->db, NULL, "SELECT to_regclass('b')");
+    sql_is(f->db, "0001", "SELECT string_agg(version, ',') FROM schema_migrations");
+}
+
+static void test_a_changed_file_is_refused_by_name(void **state)
+{
+    struct fixture *f = *state;
+    const struct embedded_file one[] = { two_files[0], { 0 } };
+    assert_int_equal(up(f, one), 1);
+    const struct embedded_file changed[] = {
+        { "0001_a.sql",
+          "-- migrate:up\nCREATE TABLE a (x bigint);\n-- migrate:down\nDROP TABLE a;" },
+        { 0 },
+    };
+    up_fails(f, changed, "CHECKSUM", "0001_a.sql was changed after it was applied");
+    struct migration_list list = { 0 };
+    assert_true(migrate_list(f->client, changed, &list, NULL));
+    assert_int_equal(list.items[0].state, MIGRATION_CHANGED);
+    migration_list_free(&list);
+    /* What a newer program applied is no reason to fail. */
+    const struct embedded_file none[] = { { 0 } };
+    assert_int_equal(up(f, none), 0);
+    assert_true(migrate_list(f->client, none, &list, NULL));
+    assert_int_equal(list.items[0].state, MIGRATION_UNKNOWN);
+    migration_list_free(&list);
+}
+
+static void test_it_goes_on_where_dbmate_stopped(void **state)
+{
+    struct fixture *f = *state;
+    sql_ok(f->db, "CREATE SCHEMA exam");
+    sql_ok(f->db, "CREATE TABLE schema_migrations (version varchar(128) PRIMARY KEY)");
+    sql_ok(f->db, "INSERT INTO schema_migrations VALUES ('0001')");
+    struct migration_list list = { 0 };
+    assert_true(migrate_list(f->client, two_files, &list, NULL));
+    assert_int_equal(list.items[0].state, MIGRATION_APPLIED);
+    migration_list_free(&list);
+    const struct embedded_file one[] = { two_files[0], { 0 } };
+    assert_int_equal(up(f, one), 0);
+    sql_is(f->db, "32", "SELECT octet_length(checksum) FROM schema_migrations");
+}
+
+static void test_a_dry_run_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct migrate_options options = { .dry_run = true };
+    size_t count = 0;
+    assert_true(migrate_up(f->client, &options, &count, NULL));
+    assert_true(count > 0);
+    sql_is(f->db, NULL, "SELECT to_regnamespace('exam')");
+}
+
+static void test_a_deployer_that_never_ends_is_named(void **state)
+{
+    struct fixture *f = *state;
+    sql_ok(f->db, "SELECT pg_advisory_lock(hashtextextended('attemptd migrate exam', 0))");
+    up_fails(f, NULL, "55P03", "another deployer");
+    sql_ok(f->db, "SELECT pg_advisory_unlock_all()");
+    assert_true(up(f, NULL) > 0);
+}
+
+#define DEPLOYERS 4
+
+static void test_of_many_deployers_one_works(void **state)
+{
+    struct fixture *f = *state;
+    pid_t pids[DEPLOYERS];
+    for (int i = 0; i < DEPLOYERS; i++) {
+        pids[i] = fork();
+        if (pids[i] == 0) {
+            struct pg_client *client = client_of(f->url);
+            size_t count = 0;
+            bool ok = client && migrate_up(client, &(struct migrate_options){ 0 }, &count, NULL);
+            _exit(!ok ? 2 : count > 0);
+        }
+    }
+    int worked = 0;
+    for (int i = 0; i < DEPLOYERS; i++) {
+        int status = 0;
+        assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+        worked += WEXITSTATUS(status);
+    }
+    assert_int_equal(worked, 1);
+}
+
+static void test_statements_are_found_behind_quotes_and_comments(void **state)
+{
+    (void)state;
+    const char *text = "-- a; b\nSELECT ';' , \"a;b\", E'\\';', 'it''s;' /* ; /* ; */ ; */;\n"
+                       ";DO $x$ BEGIN; $y$ ; $x$ ; SELECT a$1, $1 -- ;\n; \n-- end;";
+    const char *expected[] = { "SELECT ';' , \"a;b\", E'\\';', 'it''s;' /* ; /* ; */ ; */",
+                               "DO $x$ BEGIN; $y$ ; $x$ ", "SELECT a$1, $1 -- ;\n" };
+    size_t at = 0;
+    struct bytes statement;
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(sql_text_next(bytes_of(text), &at, &statement));
+        assert_int_equal(statement.len, strlen(expected[i]));
+        assert_memory_equal(statement.ptr, expected[i], statement.len);
+    }
+    assert_false(sql_text_next(bytes_of(text), &at, &statement));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_database, close_database)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_up_down_and_up_again_with_data),
+        TEST(test_an_error_names_file_and_line_and_leaves_nothing),
+        TEST(test_a_changed_file_is_refused_by_name),
+        TEST(test_it_goes_on_where_dbmate_stopped),
+        TEST(test_a_dry_run_changes_nothing),
+        TEST(test_a_deployer_that_never_ends_is_named),
+        TEST(test_of_many_deployers_one_works),
+        cmocka_unit_test(test_statements_are_found_behind_quotes_and_comments),
+    };
+    return cmocka_run_group_tests_name("migrate", tests, start_server, stop_server);
+}
