@@ -1,0 +1,182 @@
+#include "worker/commands/journal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SAME_TROUBLE_MS 10000
+
+const char *halt_next_step(const char *reason)
+{
+    static const struct {
+        const char *reason, *step;
+    } steps[] = {
+        { "log_start", "records that were never applied are gone from the log (retention?): bring "
+                       "the log back, or accept the gap" },
+        { "log_end", "the log ends before what the ledger has applied (topic made anew, broker "
+                     "restored from a copy?): bring the log back, or accept the gap" },
+        { "anchor", "the last applied record is another one now, so this is not the log that the "
+                    "ledger knows: check KAFKA_BOOTSTRAP_SERVERS and --topic-prefix, or accept the "
+                    "gap" },
+        { "ledger_missing", "the group has committed offsets but the ledger has no row: check "
+                            "DATABASE_URL and --schema (an empty or old database?), or accept the "
+                            "gap" },
+        { "corrupt", "the broker gives a batch that cannot be read: mend the log on the broker, or "
+                     "accept the gap behind it" },
+        { "data_errors", "the database refuses too many records, so the fault is rather in the "
+                         "schema than in them: see dead_letters and the error; looked at again "
+                         "every minute" },
+        { "schema", "the tables or the rights are not as needed: 'attemptd migrate status', "
+                    "'attemptd doctor'; looked at again every minute" },
+    };
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        if (strcmp(steps[i].reason, reason) == 0)
+            return steps[i].step;
+    }
+    return "see 'attemptd doctor'";
+}
+
+static const char *text_of(const struct err *err)
+{
+    return err == NULL ? NULL : err->text;
+}
+
+static const char *code_of(const struct err *err)
+{
+    return err == NULL ? NULL : err->code;
+}
+
+/* True when this trouble was told a moment ago. */
+static bool is_repeated(struct journal_log *journal, const struct err *err)
+{
+    int64_t now = clock_monotonic_ms(&journal->log->clock);
+    const char *code = err == NULL ? "" : err->code;
+    if (strcmp(code, journal->last_code) == 0 && now - journal->last_ms < SAME_TROUBLE_MS) {
+        journal->suppressed++;
+        return true;
+    }
+    (void)snprintf(journal->last_code, sizeof journal->last_code, "%s", code);
+    journal->last_ms = now;
+    return false;
+}
+
+static void log_trouble(struct journal_log *journal, const char *message, const struct err *err,
+                        int64_t next_try_ms)
+{
+    if (is_repeated(journal, err))
+        return;
+    uint64_t suppressed = journal->suppressed;
+    journal->suppressed = 0;
+    log_line(journal->log, LEVEL_WARN, message,
+             FIELDS(FIELD_TEXT("error", text_of(err)), FIELD_TEXT("code", code_of(err)),
+                    FIELD_INT("next_try_ms", next_try_ms), FIELD_INT("unsaid", suppressed)));
+}
+
+/* The line that the contract promises, word for word; in JSON also as fields. */
+static void log_halt(struct journal_log *journal, const struct note *note)
+{
+    const char *topic = journal->settings->topics[note->tp.topic];
+    const char *reason = note->word == NULL ? "unknown" : note->word;
+    char message[TOPIC_NAME_MAX + 128];
+    (void)snprintf(message, sizeof message, "halt topic=%s partition=%d reason=%s", topic,
+                   note->tp.partition, reason);
+    bool json = journal->log->form == LOG_FORM_JSON;
+    log_line(journal->log, LEVEL_ERROR, message,
+             FIELDS(FIELD_TEXT("topic", json ? topic : NULL),
+                    FIELD_TEXT("reason", json ? reason : NULL),
+                    FIELD_INT("next_offset", note->number), FIELD_TEXT("error", text_of(note->err)),
+                    FIELD_TEXT("next_step", halt_next_step(reason))));
+}
+
+static void log_breaker(struct journal_log *journal, const struct note *note)
+{
+    bool closed = strcmp(note->word, "closed") == 0;
+    bool open = strcmp(note->word, "open") == 0;
+    log_line(
+        journal->log,
+        closed ? LEVEL_INFO
+        : open ? LEVEL_ERROR
+               : LEVEL_DEBUG,
+        closed ? "the database answers again: circuit breaker closed"
+        : open ? "the database fails again and again: circuit breaker open"
+               : "circuit breaker: probing",
+        FIELDS(FIELD_TEXT("error", text_of(note->err)), FIELD_TEXT("code", code_of(note->err))));
+}
+
+/* Notes about one partition that need no more words than these. */
+static void log_partition(struct journal_log *journal, enum log_level level, const char *message,
+                          const struct note *note)
+{
+    const char *topic = note->has_tp ? journal->settings->topics[note->tp.topic] : NULL;
+    log_line(journal->log, level, message,
+             FIELDS(FIELD_TEXT("topic", topic), FIELD_INT("partition", note->tp.partition),
+                    FIELD_INT("offset", note->number), FIELD_TEXT("reason", note->word),
+                    FIELD_TEXT("error", text_of(note->err)),
+                    FIELD_TEXT("code", code_of(note->err))));
+}
+
+static void note_line(void *self, const struct note *note)
+{
+    struct journal_log *journal = self;
+    switch (note->kind) {
+    case NOTE_CLAIMED:
+        log_partition(journal, LEVEL_INFO, "partition claimed", note);
+        return;
+    case NOTE_RELEASED:
+        log_partition(journal, LEVEL_INFO, "partition released", note);
+        return;
+    case NOTE_FENCED:
+        log_partition(journal, LEVEL_WARN, "another worker has taken the partition over", note);
+        return;
+    case NOTE_HALTED:
+        log_halt(journal, note);
+        return;
+    case NOTE_HEALED:
+        log_partition(journal, LEVEL_INFO, "partition goes on", note);
+        return;
+    case NOTE_FLUSHED:
+        log_line(
+            journal->log, LEVEL_DEBUG, "flushed",
+            FIELDS(FIELD_INT("records", note->number), FIELD_INT("took_ms", note->duration_ms)));
+        return;
+    case NOTE_RETRYING:
+        log_trouble(journal, "the database does not do what it should; trying again", note->err,
+                    note->number);
+        return;
+    case NOTE_RESOLVED:
+        log_line(journal->log, LEVEL_WARN, "a commit with unknown outcome was found out",
+                 FIELDS(FIELD_TEXT("outcome", note->word)));
+        return;
+    case NOTE_BREAKER:
+        log_breaker(journal, note);
+        return;
+    case NOTE_ISOLATED:
+        log_partition(journal, LEVEL_WARN, "the database refuses a record; it is dead-lettered",
+                      note);
+        return;
+    case NOTE_TROUBLE:
+        journal_log_trouble(journal, "Kafka", note->err);
+        return;
+    }
+}
+
+void journal_log_trouble(struct journal_log *journal, const char *what, const struct err *err)
+{
+    if (err == NULL)
+        return;
+    if (err->action == ERR_BUG && strcmp(err->code, "fatal") == 0)
+        journal->client_finished = true;
+    bool bad = err->action == ERR_BUG || err->action == ERR_HALT;
+    log_line(journal->log, bad ? LEVEL_ERROR : LEVEL_WARN, err->text,
+             FIELDS(FIELD_TEXT("from", what), FIELD_TEXT("code", err->code)));
+}
+
+void journal_log_init(struct journal_log *journal, const struct log *log,
+                      const struct settings *settings)
+{
+    *journal = (struct journal_log){ .log = log, .settings = settings };
+}
+
+struct journal journal_log_port(struct journal_log *journal)
+{
+    return (struct journal){ .self = journal, .note = note_line };
+}

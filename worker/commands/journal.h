@@ -1,0 +1,33 @@
+/*
+ * The engine's notes as log lines for people, each with what to do next where there is something.
+ *
+ * The same trouble again and again (a database that stays away) is one line every ten seconds.
+ */
+#ifndef WORKER_COMMANDS_JOURNAL_H
+#define WORKER_COMMANDS_JOURNAL_H
+
+#include "common/log.h"
+#include "worker/engine/ports.h"
+#include "worker/settings.h"
+
+struct journal_log {
+    const struct log *log;
+    const struct settings *settings; /* names of topics */
+    char last_code[32];              /* of the trouble that was logged last ... */
+    int64_t last_ms;                 /* ... and when */
+    uint64_t suppressed;
+    bool client_finished; /* the Kafka client said that it cannot go on: start the process anew */
+};
+
+void journal_log_init(struct journal_log *journal, const struct log *log,
+                      const struct settings *settings);
+
+struct journal journal_log_port(struct journal_log *journal);
+
+/* For adapters that tell of trouble outside the engine; `what` names them. */
+void journal_log_trouble(struct journal_log *journal, const char *what, const struct err *err);
+
+/* What an operator does about a halted partition: one sentence for each reason of DESIGN 1.7. */
+const char *halt_next_step(const char *reason);
+
+#endif
