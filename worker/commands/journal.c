@@ -117,6 +117,9 @@ static void log_partition(struct journal_log *journal, enum log_level level, con
 static void note_line(void *self, const struct note *note)
 {
     struct journal_log *journal = self;
+    journal->news = journal->news || note->kind != NOTE_FLUSHED;
+    if (note->err != NULL && strcmp(note->err->code, "settings") == 0)
+        journal->settings_refused = true;
     switch (note->kind) {
     case NOTE_CLAIMED:
         log_partition(journal, LEVEL_INFO, "partition claimed", note);

@@ -16,7 +16,9 @@ struct journal_log {
     char last_code[32];              /* of the trouble that was logged last ... */
     int64_t last_ms;                 /* ... and when */
     uint64_t suppressed;
-    bool client_finished; /* the Kafka client said that it cannot go on: start the process anew */
+    bool news;             /* something that others should hear of soon; cleared by them */
+    bool client_finished;  /* the Kafka client said that it cannot go on: start the process anew */
+    bool settings_refused; /* the database holds other settings than ours: EX_CONFIG */
 };
 
 void journal_log_init(struct journal_log *journal, const struct log *log,

@@ -1,0 +1,3 @@
+-- How far the whole group is, whoever owns the partitions.
+SELECT topic, partition::bigint, published_offset
+FROM ingest_progress;
