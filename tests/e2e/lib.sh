@@ -1,0 +1,124 @@
+# shellcheck shell=bash disable=SC2154
+# What the scenarios have in hand. Each runs in a shell of its own with a database, a topic prefix
+# and a consumer group of its own on the shared servers; a failed check ends it.
+
+# shellcheck source=compose/lib.sh
+. "$root/compose/lib.sh"
+
+fail() {
+    echo "FAILED: $*" >&2
+    exit 1
+}
+
+# Runs a command that has to succeed, or to fail with code N: expect N COMMAND...
+expect() {
+    local want=$1 rc=0
+    shift
+    "$@" || rc=$?
+    [ "$rc" = "$want" ] || fail "'$*' ended with $rc, not $want"
+}
+
+# Waits until a command succeeds: within SECONDS COMMAND...
+within() {
+    local seconds=$1 deadline=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        ((SECONDS < deadline)) || fail "not within $seconds s: $*"
+        sleep 0.2
+    done
+}
+
+sql() { psql "$DATABASE_URL" -XAtq -v ON_ERROR_STOP=1 -c "$1"; }
+admin() { psql "$ADMIN_URL" -XAtq -v ON_ERROR_STOP=1 -c "$1"; }
+
+# A database, topics and settings for scenario NAME. `bare` leaves out migrations and topics.
+stage() { # NAME [bare]
+    local server
+    server=$("$root/compose/postgres" url "$stack/postgres" postgres)
+    psql "$server" -Xq -c "CREATE DATABASE \"$1\" OWNER attemptd"
+    ADMIN_URL=${server%/*}/$1
+    DATABASE_URL=$("$root/compose/postgres" url "$stack/postgres")
+    DATABASE_URL=${DATABASE_URL%/*}/$1
+    KAFKA_BOOTSTRAP_SERVERS=$("$root/compose/kafka" address "$stack/kafka")
+    prefix=$1.
+    export ADMIN_URL DATABASE_URL KAFKA_BOOTSTRAP_SERVERS
+    export ATTEMPTD_TOPIC_PREFIX=$prefix ATTEMPTD_GROUP=$1
+    [ "${2:-}" != bare ] || return 0
+    expect 0 attemptd migrate up
+    expect 0 attemptd doctor --fix --partitions 3
+}
+
+# Starts `attemptd run ARG...` with a log and a port of its own; sets $worker, $worker_log, $http.
+run_worker() {
+    http=127.0.0.1:$(free_port)
+    worker_log=$work/run.$((++workers_started)).log
+    ATTEMPTD_HTTP=$http setsid "$root/build/attemptd" run "$@" >"$worker_log" 2>&1 </dev/null &
+    worker=$!
+    groups+=("$worker")
+}
+workers_started=0
+groups=()
+
+reap() {
+    local group
+    for group in "${groups[@]}"; do kill -KILL -- "-$group" 2>/dev/null || true; done
+}
+
+# SIGTERM; the worker has to end with 0 within 15 s.
+stop_worker() { # [PID]
+    local pid=${1:-$worker} rc=0
+    kill "$pid"
+    wait_gone "$pid" 15 || fail "attemptd run did not end within 15 s of SIGTERM"
+    wait "$pid" || rc=$?
+    [ "$rc" = 0 ] || fail "attemptd run ended with $rc after SIGTERM"
+}
+
+# GET of a page of the last worker; prints status line and body.
+page() { # PATH
+    (
+        exec 3<>"/dev/tcp/${http%:*}/${http#*:}" 2>/dev/null || exit 1
+        printf 'GET %s HTTP/1.0\r\nHost: test\r\n\r\n' "$1" >&3
+        cat <&3
+    ) 2>/dev/null
+}
+answers() { page "$1" | head -n 1 | grep -q " $2 "; } # PATH CODE
+
+says() { grep -qE "$1" "${2:-$worker_log}"; } # PATTERN [LOG]
+
+play() { python3 -B "$root/tests/e2e/exam.py" --prefix "$prefix" "$@"; }
+
+# One record by kcat: send TOPIC KEY VALUE [HEADER=VALUE...]
+send() {
+    local topic=$prefix$1 key=$2 value=${3//$'\n'/} header headers=()
+    shift 3
+    for header; do headers+=(-H "$header"); done
+    printf '%s\t%s' "$key" "$value" | kcat -P -b "$KAFKA_BOOTSTRAP_SERVERS" -t "$topic" -K '\t' \
+        -X partitioner=murmur2_random -X acks=all "${headers[@]}"
+}
+
+uuid() { cat /proc/sys/kernel/random/uuid; }
+
+# The end offsets of the ledger's topics, and what the ledger has settled and published.
+log_records() {
+    local topic partition queries=()
+    for topic in attempt.writes attempt.activity; do
+        for partition in 0 1 2; do queries+=(-t "$prefix$topic:$partition:-1"); done
+    done
+    kcat -b "$KAFKA_BOOTSTRAP_SERVERS" -Q "${queries[@]}" 2>/dev/null |
+        awk '{ n += $NF } END { print n + 0 }'
+}
+all_settled() {
+    local in_log settled
+    in_log=$(log_records) || return 1
+    settled=$(sql "SELECT coalesce(sum(next_offset), 0)::text || ' ' ||
+                          coalesce(sum(published_offset), 0) FROM ingest_progress") || return 1
+    [ "$settled" = "$in_log $in_log" ]
+}
+settle() { within "${1:-60}" all_settled; }
+
+# Everything that is there against the log, by the model and by attemptd itself.
+verify() {
+    python3 -B "$root/tests/e2e/verify.py" --prefix "$prefix" "$@" || fail "the model disagrees"
+    expect 0 attemptd audit
+    expect 0 attemptd audit --replay
+}

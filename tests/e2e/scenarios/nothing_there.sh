@@ -1,0 +1,44 @@
+# shellcheck shell=bash disable=SC2154
+# an empty database, a missing topic, wrong hosts, a file that is no JSON: a clear word, a clear code
+stage nothing_there bare
+
+rc=0
+timeout 10 attemptd run >empty.log 2>&1 || rc=$?
+says 'migrate' empty.log || fail "run on an empty database does not name migrate"
+[ $rc = 78 ] || [ $rc = 124 ] || fail "run on an empty database ended with $rc"
+rc=0
+attemptd doctor >doctor.log 2>&1 || rc=$?
+[ $rc != 0 ] || fail "doctor finds nothing wrong with an empty database"
+says 'migrat' doctor.log || fail "doctor does not name the missing migrations"
+says 'topic' doctor.log || fail "doctor does not name the missing topics"
+
+closed=127.0.0.1:$(free_port)
+for command in 'audit' 'status' 'migrate status' 'refresh'; do
+    rc=0
+    # shellcheck disable=SC2086
+    DATABASE_URL=postgresql://nobody@$closed/none timeout 20 attemptd $command >out.log 2>&1 || rc=$?
+    [ $rc = 69 ] || fail "$command without a server ended with $rc: $(cat out.log)"
+    says 'PostgreSQL|connect' out.log || fail "$command does not say what is missing"
+done
+expect 0 attemptd migrate up
+
+# A topic that does not exist yet is waited for.
+run_worker
+within 20 says 'topic'
+kill -0 "$worker" || fail "attemptd run does not wait for its topics"
+expect 0 attemptd doctor --fix --partitions 3
+play --students 20 --seconds 1
+settle 90
+stop_worker
+
+# Kafka away, then PostgreSQL away: it stays and says so.
+KAFKA_BOOTSTRAP_SERVERS=$closed run_worker
+within 20 says '[Kk]afka|broker'
+kill -0 "$worker" || fail "attemptd run does not wait for Kafka"
+kill "$worker"
+wait_gone "$worker" 12 || fail "attemptd run without Kafka did not end"
+
+expect 65 attemptd produce "$root/README.md"
+expect 66 attemptd produce /nonexistent.jsonl
+expect 64 attemptd run --nonsense
+verify

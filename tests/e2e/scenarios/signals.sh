@@ -1,0 +1,32 @@
+# shellcheck shell=bash disable=SC2154
+# SIGTERM under load ends with 0 and leaves the rest to the next; a second one ends at once
+stage signals
+play --students 300 --seconds 12 &
+player=$!
+for round in 1 2 3; do
+    run_worker --workers "$round"
+    sleep 2.5
+    stop_worker
+done
+wait "$player"
+
+# Nobody can write while another session holds the table, so the first SIGTERM has to wait.
+mkfifo hold
+psql "$ADMIN_URL" -Xq <hold &
+holder=$!
+exec 4>hold
+echo "BEGIN; LOCK TABLE attempt_rows, ingest_progress IN ACCESS EXCLUSIVE MODE;" >&4
+play --students 20 --seconds 1 --seed 4
+run_worker
+sleep 2
+kill "$worker"
+sleep 0.5
+kill "$worker" 2>/dev/null || true
+wait_gone "$worker" 2 || fail "a second SIGTERM did not end the worker at once"
+exec 4>&-
+wait "$holder"
+
+run_worker
+settle
+stop_worker
+verify
