@@ -54,6 +54,76 @@ COMMENT ON MATERIALIZED VIEW question_stats IS
 COMMENT ON MATERIALIZED VIEW student_activity_stats IS
     'Attempts and activity of each student; last_at is the last activity event.';
 
+-- A schedule is minute hour day month weekday, as cron has it: *, numbers, ranges, steps, lists.
+CREATE FUNCTION cron_field(p_field text, p_min int, p_max int) RETURNS int[]
+    LANGUAGE plpgsql IMMUTABLE STRICT
+AS $$
+DECLARE
+    v_part  text;
+    v_parts text[];
+    v_from  int;
+    v_until int;
+    v_all   int[] := '{}';
+BEGIN
+    FOREACH v_part IN ARRAY string_to_array(p_field, ',') LOOP
+        v_parts := regexp_match(v_part, '^(\*|\d{1,2})(?:-(\d{1,2}))?(?:/(\d{1,2}))?$');
+        v_from := CASE WHEN v_parts[1] = '*' THEN p_min ELSE v_parts[1]::int END;
+        v_until := CASE WHEN v_parts[2] IS NOT NULL THEN v_parts[2]::int
+                        WHEN v_parts[1] = '*' OR v_parts[3] IS NOT NULL THEN p_max
+                        ELSE v_from END;
+        IF v_parts IS NULL OR v_from < p_min OR v_until > p_max OR v_from > v_until
+           OR v_parts[3]::int = 0 OR (v_parts[1] = '*' AND v_parts[2] IS NOT NULL) THEN
+            RAISE EXCEPTION 'cron: % is no list of numbers from % to %', quote_literal(v_part), p_min, p_max
+                USING errcode = 'invalid_parameter_value';
+        END IF;
+        v_all := v_all || ARRAY(SELECT generate_series(v_from, v_until, coalesce(v_parts[3]::int, 1)));
+    END LOOP;
+    RETURN v_all;
+END $$;
+
+CREATE FUNCTION cron_due(p_cron text, p_since timestamptz, p_until timestamptz) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE STRICT
+AS $$
+DECLARE
+    v_fields   text[] := regexp_split_to_array(trim(p_cron), '\s+');
+    v_minutes  int[];
+    v_hours    int[];
+    v_days     int[];
+    v_months   int[];
+    v_weekdays int[];
+    v_any_day  boolean;
+    v_first    timestamp;
+BEGIN
+    IF cardinality(v_fields) <> 5 THEN
+        RAISE EXCEPTION 'cron: % has not five fields', quote_literal(p_cron)
+            USING errcode = 'invalid_parameter_value';
+    END IF;
+    v_minutes  := cron_field(v_fields[1], 0, 59);
+    v_hours    := cron_field(v_fields[2], 0, 23);
+    v_days     := cron_field(v_fields[3], 1, 31);
+    v_months   := cron_field(v_fields[4], 1, 12);
+    v_weekdays := cron_field(v_fields[5], 0, 7);
+    -- cron's rule: with both a day and a weekday given, either will do.
+    v_any_day  := v_fields[3] LIKE '*%' OR v_fields[5] LIKE '*%';
+    v_first := date_trunc('minute', greatest(p_since, p_until - interval '31 days') AT TIME ZONE 'UTC')
+               + interval '1 minute';
+    RETURN EXISTS (
+        SELECT
+        FROM generate_series(v_first, p_until AT TIME ZONE 'UTC', interval '1 minute') AS t
+        CROSS JOIN LATERAL (SELECT extract(day FROM t)::int = ANY (v_days) AS day,
+                                   extract(dow FROM t)::int = ANY (v_weekdays)
+                                   OR extract(isodow FROM t)::int = ANY (v_weekdays) AS weekday) AS d
+        WHERE extract(minute FROM t)::int = ANY (v_minutes)
+          AND extract(hour FROM t)::int = ANY (v_hours)
+          AND extract(month FROM t)::int = ANY (v_months)
+          AND CASE WHEN v_any_day THEN d.day AND d.weekday ELSE d.day OR d.weekday END);
+END $$;
+
+COMMENT ON FUNCTION cron_due(text, timestamptz, timestamptz) IS
+    'Whether the schedule (UTC) has a time after p_since, not after p_until; it looks back 31 days at most.';
+COMMENT ON FUNCTION cron_field(text, int, int) IS
+    'The numbers that one field of a schedule stands for.';
+
 CREATE TABLE view_schedules (
     view_name        text        PRIMARY KEY,
     every            interval,
@@ -61,13 +131,12 @@ CREATE TABLE view_schedules (
     max_staleness    interval,
     depends_on       text[]      NOT NULL DEFAULT '{}',
     enabled          boolean     NOT NULL DEFAULT true,
-    requested_at     timestamptz,
-    requests         bigint      NOT NULL DEFAULT 0,
     met_requests     bigint      NOT NULL DEFAULT 0,
     position         bigint,
     foreign_position bigint,
     as_of            timestamptz,
     refreshes        bigint      NOT NULL DEFAULT 0,
+    published        bigint      NOT NULL DEFAULT 0,
     failures         bigint      NOT NULL DEFAULT 0,
     next_try_at      timestamptz,
     last_started_at  timestamptz,
@@ -75,7 +144,7 @@ CREATE TABLE view_schedules (
     last_duration_ms bigint,
     last_error       text,
     CONSTRAINT view_schedules_one_rhythm CHECK (every IS NULL OR cron IS NULL),
-    CONSTRAINT view_schedules_requests_met CHECK (met_requests <= requests)
+    CONSTRAINT view_schedules_cron_valid CHECK (cron_due(cron, '2000-01-01Z', '2000-01-01Z') IS NOT NULL OR cron IS NULL)
 ) WITH (fillfactor = 50);
 
 COMMENT ON TABLE view_schedules IS
@@ -84,11 +153,22 @@ COMMENT ON COLUMN view_schedules.every IS 'least time between two refreshes; wit
 COMMENT ON COLUMN view_schedules.cron IS 'minute hour day month weekday, UTC; instead of every';
 COMMENT ON COLUMN view_schedules.max_staleness IS 'refreshed at the latest when it is this old and something is new';
 COMMENT ON COLUMN view_schedules.depends_on IS 'views whose newer refresh makes this one due';
-COMMENT ON COLUMN view_schedules.requests IS 'raised by each request for a refresh';
 COMMENT ON COLUMN view_schedules.met_requests IS 'requests there were when the last good refresh began';
 COMMENT ON COLUMN view_schedules.position IS 'ledger_position() before the last good refresh began';
 COMMENT ON COLUMN view_schedules.foreign_position IS 'foreign_progress.taken before the last good refresh began';
 COMMENT ON COLUMN view_schedules.failures IS 'since the last good refresh; it is tried again at next_try_at';
+COMMENT ON COLUMN view_schedules.published IS 'the last refresh whose invalidation is known to be published';
+
+-- A refresh holds the row of its schedule for as long as it takes. A request must not wait for it,
+-- so requests are counted elsewhere.
+CREATE TABLE view_requests (
+    view_name    text        PRIMARY KEY REFERENCES view_schedules ON DELETE CASCADE,
+    requests     bigint      NOT NULL DEFAULT 1,
+    requested_at timestamptz NOT NULL DEFAULT now()
+) WITH (fillfactor = 50);
+
+COMMENT ON TABLE view_requests IS
+    'How often a refresh was asked for. A request is met by a refresh that began after it: view_schedules.met_requests.';
 
 CREATE FUNCTION ledger_position() RETURNS bigint
     LANGUAGE sql STABLE
@@ -121,10 +201,35 @@ CROSS JOIN LATERAL (
 COMMENT ON VIEW view_freshness IS
     'How far each view is behind the ledger: stale as soon as anything was applied, or changed by others, since it was refreshed.';
 
+-- The owner's right to refresh, for workers that do not own the views.
+CREATE FUNCTION refresh_view(p_view_name text) RETURNS void
+    LANGUAGE plpgsql SECURITY DEFINER
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM view_schedules WHERE view_name = p_view_name) THEN
+        RAISE EXCEPTION 'refresh_view: % is not in view_schedules', quote_literal(p_view_name)
+            USING errcode = 'invalid_parameter_value';
+    END IF;
+    EXECUTE format('REFRESH MATERIALIZED VIEW CONCURRENTLY %I', p_view_name);
+END $$;
+
+REVOKE EXECUTE ON FUNCTION refresh_view(text) FROM PUBLIC;
+DO $$
+BEGIN
+    EXECUTE format('ALTER FUNCTION refresh_view(text) SET search_path = %I, pg_temp', current_schema());
+END $$;
+
+COMMENT ON FUNCTION refresh_view(text) IS
+    'Refreshes a scheduled view concurrently. The record of it is kept by the caller (attemptd run, attemptd refresh).';
+
 -- migrate:down
 
+DROP FUNCTION refresh_view(text);
 DROP VIEW view_freshness;
+DROP TABLE view_requests;
 DROP TABLE view_schedules;
+DROP FUNCTION cron_due(text, timestamptz, timestamptz);
+DROP FUNCTION cron_field(text, int, int);
 DROP FUNCTION ledger_position();
 DROP MATERIALIZED VIEW student_activity_stats;
 DROP MATERIALIZED VIEW question_stats;

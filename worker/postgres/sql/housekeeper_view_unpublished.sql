@@ -1,0 +1,9 @@
+-- A view whose last refresh was not published: by a worker that died, or by attemptd refresh. Who
+-- refreshed it just now is about to publish it.
+-- Gives its name, the number of the refresh and when that ended.
+SELECT view_name, refreshes, last_finished_at
+FROM view_schedules
+WHERE refreshes > published AND last_finished_at < clock_timestamp() - interval '2 seconds'
+ORDER BY last_finished_at
+LIMIT 1
+FOR UPDATE SKIP LOCKED
