@@ -4,6 +4,7 @@
  * repository's root.
  */
 #include "common/hash.h"
+#include "common/rng.h"
 #include "tests/unit/fixture.h"
 
 #include <setjmp.h>
@@ -122,6 +123,82 @@ static void test_corpus_invalid(void **state)
     assert_int_equal(failures, 0);
 }
 
+/* ------------------------------------------------------------------------------- mutations */
+
+#define MUTANTS         40
+#define MUTANT_SIZE_MAX 4096
+
+struct mutation {
+    struct rng rng;
+    size_t events;
+};
+
+static void mutate(struct rng *rng, char *value, size_t *len)
+{
+    static const char bytes[] = "{}[]\",:\\u0123456789abcdefnrtE.-+ \n\x01\x80\xc3\xed\xff";
+    for (uint64_t n = 1 + rng_below(rng, 3); n > 0 && *len > 1; n--) {
+        size_t at = (size_t)rng_below(rng, *len);
+        if (rng_below(rng, 2) == 0) {
+            value[at] = bytes[rng_below(rng, sizeof bytes - 1)];
+            continue;
+        }
+        memmove(value + at, value + at + 1, *len - at - 1);
+        --*len;
+    }
+}
+
+/* Whatever comes, the decoder answers, reads nothing beyond the value, and lets an event pass only
+ * under its own key and with data that another reader of JSON can read. */
+static void decode_mutant(struct fixture *fixture, struct mutation *mutation)
+{
+    struct bytes original = fixture->record.value;
+    size_t len = original.len;
+    char *value = malloc(len);
+    assert_non_null(value);
+    memcpy(value, original.ptr, len);
+    mutate(&mutation->rng, value, &len);
+    value = realloc(value, len);
+    fixture->record.value = (struct bytes){ value, len };
+    struct decode_limits limits = decode_limits_default();
+    struct arena arena;
+    struct event event;
+    struct refusal refusal;
+    arena_init(&arena, 4096, 0);
+    if (decode(&fixture->record, &limits, &arena, &event, &refusal) == DECODE_EVENT) {
+        char text[UUID_TEXT_LEN + 1];
+        assert_true(
+            event.type == EVENT_REFRESH ||
+            bytes_equal(bytes_of(uuid_format(&event.attempt_id, text)), fixture->record.key));
+        json_error_t error;
+        json_t *data = json_loadb(event.data.ptr, event.data.len, JSON_REJECT_DUPLICATES, &error);
+        assert_true(json_is_object(data) || json_error_code(&error) == json_error_numeric_overflow);
+        json_decref(data);
+        mutation->events++;
+    }
+    arena_release(&arena);
+    free(value);
+    fixture->record.value = original;
+}
+
+static void mutate_fixture(const char *path, void *self)
+{
+    struct fixture fixture;
+    assert_true(fixture_load(path, &fixture));
+    size_t len = fixture.record.value.len;
+    for (unsigned i = 0; len > 1 && len < MUTANT_SIZE_MAX && i < MUTANTS; i++)
+        decode_mutant(&fixture, self);
+    fixture_release(&fixture);
+}
+
+static void test_corpus_mutated(void **state)
+{
+    (void)state;
+    struct mutation mutation = { .rng = { 82 } };
+    (void)fixtures_below("schemas/examples/valid", mutate_fixture, &mutation);
+    (void)fixtures_below("schemas/examples/invalid", mutate_fixture, &mutation);
+    assert_true(mutation.events > 100);
+}
+
 int main(void)
 {
     if (!hash_init())
@@ -129,6 +206,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_corpus_valid),
         cmocka_unit_test(test_corpus_invalid),
+        cmocka_unit_test(test_corpus_mutated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
