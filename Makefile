@@ -16,9 +16,9 @@ PKG_LIBS     := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 WARNINGS     := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -Wvla -Wstrict-prototypes \
                 -Wmissing-prototypes -Wwrite-strings
 HARDENING    := -fstack-protector-strong -fPIE
+comma        := ,
 OPTIMIZE     := $(if $(SANITIZE),-O1 -fno-omit-frame-pointer -fsanitize=address$(comma)undefined \
                 -fno-sanitize-recover=undefined,-O2 -D_FORTIFY_SOURCE=2)
-comma        := ,
 CFLAGS       := -std=c17 -g $(OPTIMIZE) $(HARDENING) $(WARNINGS) $(EXTRA_CFLAGS)
 CPPFLAGS     := -I. -I$(BUILD)/gen -D_GNU_SOURCE -DATTEMPTD_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
 LDFLAGS      := -pie -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=address$(comma)undefined)
