@@ -169,8 +169,10 @@ static inline const char *skip_value(const char *at, const char *end)
 
 enum json_kind json_kind(struct bytes value)
 {
+    if (value.len == 0)
+        return JSON_KIND_NONE;
     const char *end = value.ptr + value.len;
-    const char *at = value.len == 0 ? end : skip_blank(value.ptr, end);
+    const char *at = skip_blank(value.ptr, end);
     if (at == end)
         return JSON_KIND_NONE;
     switch (*at) {

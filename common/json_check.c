@@ -350,6 +350,8 @@ enum json_fault json_check(struct bytes text, const struct json_rules *rules, si
 
 bool json_is_utf8(struct bytes text)
 {
+    if (text.len == 0)
+        return true;
     const char *end = text.ptr + text.len;
     for (const char *at = text.ptr; at < end;) {
         size_t len = (unsigned char)*at < 0x80 ? 1 : utf8_sequence(at, end);
@@ -362,6 +364,8 @@ bool json_is_utf8(struct bytes text)
 
 bool json_is_blank(struct bytes text)
 {
+    if (text.len == 0)
+        return true;
     const char *end = text.ptr + text.len;
-    return text.len == 0 || skip_blank(text.ptr, end) == end;
+    return skip_blank(text.ptr, end) == end;
 }

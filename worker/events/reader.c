@@ -85,19 +85,26 @@ bool read_time(struct reader *reader, struct bytes value, const char *name, int6
     return true;
 }
 
+/* Digits alone, no more than VERSION_MAX. */
+static bool plain_integer(struct bytes text, int64_t *ret)
+{
+    int64_t value = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        int digit = text.ptr[i] - '0';
+        if (digit < 0 || digit > 9 || value > (VERSION_MAX - digit) / 10)
+            return false;
+        value = value * 10 + digit;
+    }
+    *ret = value;
+    return true;
+}
+
 bool read_version(struct reader *reader, struct bytes value, const char *name, int64_t *ret)
 {
     if (!bytes_present(value))
         return refuse_member(reader, REASON_MISSING, name, "is missing or null");
     int64_t version = 0;
-    bool sound = value.len <= 19;
-    for (size_t i = 0; sound && i < value.len; i++) {
-        char c = value.ptr[i];
-        int digit = c - '0';
-        sound = c >= '0' && c <= '9' && version <= (VERSION_MAX - digit) / 10;
-        version = version * 10 + (sound ? digit : 0);
-    }
-    if (!sound || version < 1)
+    if (!plain_integer(value, &version) || version < 1)
         return refuse_member(reader, REASON_VERSION, name,
                              "is not an integer from 1 to 9223372036854775806, written plainly");
     *ret = version;
