@@ -140,11 +140,11 @@ static rd_kafka_t *transactional_producer(const struct rig *rig)
 static void transaction(rd_kafka_t *rk, const char *topic, const char *value, bool commit)
 {
     assert_null(rd_kafka_begin_transaction(rk));
-    assert_int_equal(rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(0),
-                                       RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-                                       RD_KAFKA_V_VALUE((void *)(uintptr_t)value, strlen(value)),
-                                       RD_KAFKA_V_END),
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, topic, NULL);
+    assert_int_equal(rd_kafka_produce(handle, 0, RD_KAFKA_MSG_F_COPY, (void *)(uintptr_t)value,
+                                      strlen(value), NULL, 0, NULL),
                      0);
+    rd_kafka_topic_destroy(handle);
     assert_int_equal(rd_kafka_flush(rk, 10000), 0);
     assert_null(commit ? rd_kafka_commit_transaction(rk, 10000)
                        : rd_kafka_abort_transaction(rk, 10000));

@@ -5,6 +5,9 @@
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+#define SETTLE_MS 50
 
 struct kafka_admin {
     rd_kafka_t *rk;
@@ -179,6 +182,23 @@ static bool topic_result(const rd_kafka_topic_result_t *const *results, size_t c
     return true;
 }
 
+/* The controller answers before its brokers know: wait until they say so, too. */
+static bool wait_until_known(struct kafka_admin *admin, const char *topic, bool exists,
+                             int32_t partitions, struct err *err)
+{
+    for (int tries = 0; tries < KAFKA_ADMIN_TIMEOUT_MS / SETTLE_MS; tries++) {
+        struct kafka_topic now;
+        if (!kafka_admin_topic(admin, topic, &now, err))
+            return false;
+        if (now.exists == exists && (!exists || now.partition_count >= partitions))
+            return true;
+        (void)usleep(SETTLE_MS * 1000);
+    }
+    return err_set(err, ERR_RETRY, "timeout",
+                   "the change of the topic %s was accepted, but the brokers do not show it yet",
+                   topic);
+}
+
 bool kafka_admin_create(struct kafka_admin *admin, const char *topic, int32_t partitions,
                         const struct kafka_setting *settings, size_t setting_count, struct err *err)
 {
@@ -200,7 +220,7 @@ bool kafka_admin_create(struct kafka_admin *admin, const char *topic, int32_t pa
                             err);
     }
     operation_end(&operation);
-    return done;
+    return done && wait_until_known(admin, topic, true, 1, err);
 }
 
 bool kafka_admin_grow(struct kafka_admin *admin, const char *topic, int32_t partitions,
@@ -222,7 +242,7 @@ bool kafka_admin_grow(struct kafka_admin *admin, const char *topic, int32_t part
         done = topic_result(results, count, RD_KAFKA_RESP_ERR_NO_ERROR, "grow", topic, err);
     }
     operation_end(&operation);
-    return done;
+    return done && wait_until_known(admin, topic, true, partitions, err);
 }
 
 bool kafka_admin_delete(struct kafka_admin *admin, const char *topic, struct err *err)
@@ -240,7 +260,7 @@ bool kafka_admin_delete(struct kafka_admin *admin, const char *topic, struct err
                             topic, err);
     }
     operation_end(&operation);
-    return done;
+    return done && wait_until_known(admin, topic, false, 0, err);
 }
 
 static void take_settings(const rd_kafka_ConfigResource_t *resource,

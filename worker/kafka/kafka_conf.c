@@ -65,6 +65,7 @@ static bool is_producer(enum kafka_role role)
 static const struct fixed_property chosen[] = {
     { "partition.assignment.strategy", "range,roundrobin", NULL },
     { "topic.metadata.refresh.interval.ms", "10000", NULL }, /* new partitions within 20 s */
+    { "topic.metadata.propagation.max.ms", "5000", NULL },   /* then a missing topic is told */
     { NULL, NULL, NULL },
 };
 

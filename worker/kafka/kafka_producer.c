@@ -65,20 +65,32 @@ static rd_kafka_headers_t *headers_of(const struct kafka_outgoing *outgoing)
     return headers;
 }
 
+/* rd_kafka_vu_t's memory, as of its field `mem`; librdkafka only reads it. */
+#define PART(b)                                                                                    \
+    {                                                                                              \
+        (void *)(uintptr_t)(b).ptr, (b).len                                                        \
+    }
+
 static rd_kafka_resp_err_t send_now(struct kafka_producer *producer,
                                     const struct kafka_outgoing *outgoing)
 {
     rd_kafka_headers_t *headers = headers_of(outgoing);
-    void *value = (void *)(uintptr_t)outgoing->value.ptr; /* copied, never written to */
-    rd_kafka_resp_err_t code = rd_kafka_producev(
-        producer->rk, RD_KAFKA_V_TOPIC(outgoing->topic), RD_KAFKA_V_PARTITION(outgoing->partition),
-        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-        RD_KAFKA_V_KEY(outgoing->key.ptr, outgoing->key.len),
-        RD_KAFKA_V_VALUE(value, outgoing->value.len), RD_KAFKA_V_HEADERS(headers),
-        RD_KAFKA_V_TIMESTAMP(outgoing->timestamp_ms),
-        RD_KAFKA_V_OPAQUE((void *)(uintptr_t)outgoing->tag), RD_KAFKA_V_END);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+    const rd_kafka_vu_t parts[] = {
+        { .vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = outgoing->topic },
+        { .vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = outgoing->partition },
+        { .vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY },
+        { .vtype = RD_KAFKA_VTYPE_KEY, .u.mem = PART(outgoing->key) },
+        { .vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = PART(outgoing->value) },
+        { .vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers },
+        { .vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = outgoing->timestamp_ms },
+        { .vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = (void *)(uintptr_t)outgoing->tag },
+    };
+    rd_kafka_error_t *error = rd_kafka_produceva(producer->rk, parts, sizeof parts / sizeof *parts);
+    rd_kafka_resp_err_t code = rd_kafka_error_code(error); /* 0 for NULL */
+    if (error != NULL) {
+        rd_kafka_error_destroy(error);
         rd_kafka_headers_destroy(headers);
+    }
     return code;
 }
 

@@ -123,19 +123,31 @@ static rd_kafka_headers_t *headers_of(const struct outgoing *outgoing)
     return headers;
 }
 
+/* rd_kafka_vu_t's memory, as of its field `mem`; librdkafka only reads it. */
+#define PART(b)                                                                                    \
+    {                                                                                              \
+        (void *)(uintptr_t)(b).ptr, (b).len                                                        \
+    }
+
 /* Borrowing key and value: librdkafka copies the key, and has the value until the report. */
 static rd_kafka_resp_err_t send_now(struct kafka_publisher *publisher, struct outgoing *outgoing)
 {
     rd_kafka_headers_t *headers = headers_of(outgoing);
-    void *value = (void *)(uintptr_t)outgoing->value.ptr; /* never written to */
-    rd_kafka_resp_err_t code =
-        rd_kafka_producev(publisher->rk, RD_KAFKA_V_RKT(publisher->topics[outgoing->outlet]),
-                          RD_KAFKA_V_PARTITION(RD_KAFKA_PARTITION_UA), RD_KAFKA_V_MSGFLAGS(0),
-                          RD_KAFKA_V_KEY(outgoing->key.ptr, outgoing->key.len),
-                          RD_KAFKA_V_VALUE(value, outgoing->value.len), RD_KAFKA_V_HEADERS(headers),
-                          RD_KAFKA_V_OPAQUE(outgoing), RD_KAFKA_V_END);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+    const rd_kafka_vu_t parts[] = {
+        { .vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = publisher->topics[outgoing->outlet] },
+        { .vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = RD_KAFKA_PARTITION_UA },
+        { .vtype = RD_KAFKA_VTYPE_KEY, .u.mem = PART(outgoing->key) },
+        { .vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = PART(outgoing->value) },
+        { .vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers },
+        { .vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = outgoing },
+    };
+    rd_kafka_error_t *error =
+        rd_kafka_produceva(publisher->rk, parts, sizeof parts / sizeof *parts);
+    rd_kafka_resp_err_t code = rd_kafka_error_code(error); /* 0 for NULL */
+    if (error != NULL) {
+        rd_kafka_error_destroy(error);
         rd_kafka_headers_destroy(headers);
+    }
     return code;
 }
 

@@ -1,0 +1,150 @@
+/*
+ * What a real broker does not do on request: librdkafka's mock broker answers with errors.
+ */
+#include "tests/kafka/rig.h"
+#include "worker/kafka/kafka_publisher.h"
+
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define API_PRODUCE 0
+#define API_FETCH   1
+
+struct mock {
+    rd_kafka_t *rk;
+    rd_kafka_mock_cluster_t *cluster;
+};
+
+static int setup(void **state)
+{
+    char text[200];
+    struct mock *mock = calloc(1, sizeof *mock);
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    (void)rd_kafka_conf_set(conf, "bootstrap.servers", "127.0.0.1:1", text, sizeof text);
+    (void)rd_kafka_conf_set(conf, "log_level", "0", text, sizeof text);
+    mock->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
+    mock->cluster = rd_kafka_mock_cluster_new(mock->rk, 1);
+    *state = mock;
+    return mock->cluster == NULL;
+}
+
+static int teardown(void **state)
+{
+    struct mock *mock = *state;
+    rd_kafka_mock_cluster_destroy(mock->cluster);
+    rd_kafka_destroy(mock->rk);
+    free(mock);
+    return 0;
+}
+
+static void mock_rig(struct mock *mock, struct rig *rig, const char *name)
+{
+    rig_init(rig, rd_kafka_mock_cluster_bootstraps(mock->cluster), name);
+    for (int i = 0; i < TOPIC_COUNT; i++)
+        (void)rd_kafka_mock_topic_create(mock->cluster, rig->names.topics[i], 1, 1);
+    for (int i = 0; i < OUTLET_COUNT; i++)
+        (void)rd_kafka_mock_topic_create(mock->cluster, rig->names.outlets[i], 1, 1);
+}
+
+/* Errors that librdkafka gives up on are tried again by the publisher, and told. */
+static void test_publisher_sends_again(void **state)
+{
+    struct mock *mock = *state;
+    struct rig rig;
+    struct err err;
+    mock_rig(mock, &rig, "again");
+    rd_kafka_mock_push_request_errors(mock->cluster, API_PRODUCE, 2,
+                                      RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
+                                      RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    struct kafka_publisher *publisher = kafka_publisher_new(&rig.options, &err);
+    assert_non_null(publisher);
+    struct publisher port = kafka_publisher_port(publisher);
+    struct message message = { .outlet = OUTLET_OUTCOMES,
+                               .type = BYTES("attempt.outcome.v1"),
+                               .id = BYTES("t/0/1/2"),
+                               .key = BYTES("k"),
+                               .value = BYTES("{}") };
+    assert_true(port.publish(port.self, 42, &message));
+    uint64_t ticket = 0;
+    for (int tries = 0; !port.confirmed(port.self, &ticket) && tries < 200; tries++) {
+        struct pollfd pollfd = { .fd = kafka_publisher_fd(publisher), .events = POLLIN };
+        int64_t wait_ms = kafka_publisher_tend(publisher);
+        (void)poll(&pollfd, 1, wait_ms < 0 ? 200 : (int)wait_ms);
+        kafka_publisher_clear(publisher);
+    }
+    assert_int_equal(ticket, 42);
+    assert_true(kafka_publisher_trouble(publisher, &err));
+    assert_string_equal(err.code, "TOPIC_AUTHORIZATION_FAILED");
+    assert_int_equal(err.action, ERR_HALT);
+    assert_true(kafka_publisher_trouble(publisher, &err));
+    assert_string_equal(err.code, "MSG_SIZE_TOO_LARGE");
+    kafka_publisher_free(publisher);
+    rig_release(&rig);
+}
+
+/* Reads as the engine does, until this news comes. */
+static struct source_event read_until(struct kafka_source *source, struct tp tp,
+                                      enum source_event_kind kind, int64_t *ret_next)
+{
+    struct source port = kafka_source_port(source);
+    struct source_event event = { 0 };
+    struct record record;
+    int64_t end;
+    for (int tries = 0; event.kind != kind && tries < 400; tries++) {
+        while (port.read(port.self, tp, &record, &end) == READ_RECORD)
+            assert_int_equal(record.offset, (*ret_next)++);
+        port.next(port.self, &event);
+        if (event.kind == SOURCE_NOTHING)
+            (void)usleep(50000);
+    }
+    assert_int_equal(event.kind, kind);
+    return event;
+}
+
+static void test_source_reads_on_after_fetch_errors(void **state)
+{
+    struct mock *mock = *state;
+    struct rig rig;
+    const struct tp tp = { TOPIC_WRITES, 0 };
+    mock_rig(mock, &rig, "fetch");
+    rig_produce(&rig, TOPIC_WRITES, 0, 0, 10);
+    struct kafka_source *source = rig_source(&rig);
+    rig_join(source, TOPIC_COUNT);
+    rig_assign(source, tp, 0);
+    rig_read_run(source, tp, 0, 9);
+    /* the first report of an end would hide the error */
+    struct record record;
+    int64_t end, next = 10;
+    assert_int_equal(rig_read(source, tp, &record, &end), READ_END);
+    rd_kafka_mock_push_request_errors(mock->cluster, API_FETCH, 1, RD_KAFKA_RESP_ERR_UNKNOWN);
+    rig_produce(&rig, TOPIC_WRITES, 0, 10, 10);
+    struct source_event event = read_until(source, tp, SOURCE_SUSPECT, &next);
+    assert_true(event.has_tp && tp_equal(event.tp, tp));
+    event = read_until(source, tp, SOURCE_TROUBLE, &next);
+    assert_string_equal(event.err.code, "UNKNOWN");
+    if (next < 20)
+        rig_read_run(source, tp, next, 19);
+    assert_int_equal(rig_read(source, tp, &record, &end), READ_END);
+
+    /* the broker cannot read its own log: no way round it */
+    rd_kafka_mock_push_request_errors(mock->cluster, API_FETCH, 1, RD_KAFKA_RESP_ERR_INVALID_MSG);
+    next = 20;
+    event = read_until(source, tp, SOURCE_STOPPED, &next);
+    assert_string_equal(event.err.code, "corrupt");
+    assert_int_equal(event.offset, 20);
+    kafka_source_free(source);
+    rig_release(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_publisher_sends_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_source_reads_on_after_fetch_errors, setup, teardown),
+    };
+    cmocka_set_test_filter(getenv("ATTEMPTD_TEST_FILTER")); /* NULL for all */
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
