@@ -1,0 +1,240 @@
+#include "worker/kafka/kafka_source_state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void trouble(struct kafka_source *source, const char *key, int code, const char *what)
+{
+    struct err err;
+    (void)kafka_error_set(&err, code, "%s", what);
+    kafka_troubles_put(&source->troubles, key, &err);
+}
+
+/* ------------------------------------------------------------- callbacks, from consumer_poll */
+
+static bool take_partitions(struct kafka_source *source,
+                            const rd_kafka_topic_partition_list_t *list)
+{
+    struct tp *tps = calloc((size_t)list->cnt + 1, sizeof *tps);
+    if (tps == NULL)
+        return false;
+    size_t count = 0;
+    for (int i = 0; i < list->cnt; i++)
+        if (kafka_topic_find(source->names, list->elems[i].topic, &tps[count].topic))
+            tps[count++].partition = list->elems[i].partition;
+    bool taken = kafka_partitions_set(&source->partitions, tps, count);
+    free(tps);
+    return taken;
+}
+
+static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
+                         rd_kafka_topic_partition_list_t *list, void *opaque)
+{
+    struct kafka_source *source = opaque;
+    if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
+        if (!take_partitions(source, list))
+            trouble(source, "memory", RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE,
+                    "no memory for the partitions that the group gave us; nothing is read");
+        /* accepting with an empty list keeps the membership; positions come from the ledger */
+        rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
+        (void)rd_kafka_assign(rk, none);
+        rd_kafka_topic_partition_list_destroy(none);
+        source->assigned_news = true;
+        return;
+    }
+    (void)rd_kafka_assign(rk, NULL);
+    /* what was read ahead would stay in memory until the partition comes back */
+    for (size_t i = 0; i < source->partitions.count; i++)
+        kafka_partition_drain(&source->partitions.items[i]);
+    kafka_partitions_release(&source->partitions);
+    source->assigned_news = false;
+    source->revoked_news = true;
+}
+
+static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
+{
+    struct kafka_source *source = opaque;
+    struct err err;
+    char text[200];
+    switch (code) {
+    case RD_KAFKA_RESP_ERR__FATAL:
+        (void)rd_kafka_fatal_error(rk, text, sizeof text);
+        (void)err_set(&err, ERR_BUG, "fatal",
+                      "the Kafka client cannot go on and must be started again: %s", text);
+        break;
+    case RD_KAFKA_RESP_ERR__TRANSPORT:
+    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+    case RD_KAFKA_RESP_ERR__RESOLVE:
+        source->suspect_news = true;
+        (void)kafka_error_set(&err, code, "lost a Kafka broker, trying to get back: %s", reason);
+        break;
+    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+    case RD_KAFKA_RESP_ERR__SSL:
+        (void)kafka_error_set(&err, code,
+                              "Kafka does not let us in: %s; check security.protocol, sasl.* and "
+                              "ssl.* (-X)",
+                              reason);
+        break;
+    default:
+        (void)kafka_error_set(&err, code, "the Kafka client reports: %s", reason);
+    }
+    kafka_troubles_put(&source->troubles, err.code, &err);
+}
+
+static void on_commit(rd_kafka_t *rk, rd_kafka_resp_err_t code,
+                      rd_kafka_topic_partition_list_t *list, void *opaque)
+{
+    (void)rk, (void)list;
+    /* after a rebalance the old generation's commit is refused, which is as it should be */
+    if (code == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
+        trouble(opaque, "commit", code,
+                "the group's offsets cannot be written, so lag tools show old figures: grant READ "
+                "on the group");
+}
+
+/* ----------------------------------------------------------------------------- error messages */
+
+/* Errors of a topic or of the whole client: they come by the main queue. */
+static void take_main_message(struct kafka_source *source, rd_kafka_message_t *message)
+{
+    const char *topic = message->rkt ? rd_kafka_topic_name(message->rkt) : "";
+    char text[200], key[300];
+    (void)snprintf(key, sizeof key, "%s/%s", rd_kafka_err2name(message->err), topic);
+    switch (message->err) {
+    case RD_KAFKA_RESP_ERR_NO_ERROR: /* a queue was not split off in time */
+        source->suspect_news = true;
+        (void)snprintf(text, sizeof text, "a record of %s came by the wrong way and is read again",
+                       topic);
+        trouble(source, key, RD_KAFKA_RESP_ERR__STATE, text);
+        break;
+    case RD_KAFKA_RESP_ERR__PARTITION_EOF:
+        break;
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+        source->suspect_news = true;
+        (void)snprintf(text, sizeof text,
+                       "the topic %s does not exist: waiting for it (create it, or let `doctor "
+                       "--fix` do so)",
+                       topic);
+        trouble(source, key, message->err, text);
+        break;
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+        (void)snprintf(text, sizeof text, "no right to read the topic %s: grant READ on it", topic);
+        trouble(source, key, message->err, text);
+        break;
+    default:
+        (void)snprintf(text, sizeof text, "the Kafka client reports for %s: %s",
+                       *topic ? topic : "the group", rd_kafka_message_errstr(message));
+        trouble(source, key, message->err, text);
+    }
+}
+
+void kafka_source_stop(struct kafka_source *source, struct kafka_partition *partition,
+                       const char *code, const char *what)
+{
+    partition->stopped = true;
+    partition->stop_news = true;
+    (void)err_set(&partition->err, ERR_HALT, code, "%s[%d] cannot be read on from offset %lld: %s",
+                  source->names->topics[partition->tp.topic], (int)partition->tp.partition,
+                  (long long)partition->position, what);
+}
+
+void kafka_source_take_error(struct kafka_source *source, struct kafka_partition *partition,
+                             const rd_kafka_message_t *message)
+{
+    const char *topic = source->names->topics[partition->tp.topic];
+    char text[200], key[300];
+    switch (message->err) {
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+        kafka_source_stop(source, partition, "out_of_range", "the log does not have it (any more)");
+        return;
+    case RD_KAFKA_RESP_ERR__BAD_MSG:
+    case RD_KAFKA_RESP_ERR__BAD_COMPRESSION:
+    case RD_KAFKA_RESP_ERR__NOT_IMPLEMENTED:
+    case RD_KAFKA_RESP_ERR_INVALID_MSG:
+        kafka_source_stop(source, partition, "corrupt", rd_kafka_message_errstr(message));
+        return;
+    default:
+        break;
+    }
+    (void)snprintf(key, sizeof key, "%s/%s/%d", rd_kafka_err2name(message->err), topic,
+                   (int)partition->tp.partition);
+    (void)snprintf(text, sizeof text, "reading %s[%d]: %s", topic, (int)partition->tp.partition,
+                   rd_kafka_message_errstr(message));
+    trouble(source, key, message->err, text);
+    /* a positive code is the broker's answer to a fetch, which is repeated; a negative one is the
+     * library's own, which may have passed over records */
+    if (message->err < 0 && message->err != RD_KAFKA_RESP_ERR_UNKNOWN)
+        kafka_source_stop(source, partition, "corrupt", rd_kafka_message_errstr(message));
+    else
+        partition->suspect_news = true;
+}
+
+/* -------------------------------------------------------------------------------------- next */
+
+static bool next_of_partitions(struct kafka_source *source, struct source_event *ret)
+{
+    for (size_t i = 0; i < source->partitions.count; i++) {
+        struct kafka_partition *partition = &source->partitions.items[i];
+        if (!partition->stop_news && !partition->suspect_news)
+            continue;
+        ret->kind = partition->stop_news ? SOURCE_STOPPED : SOURCE_SUSPECT;
+        ret->tp = partition->tp;
+        ret->has_tp = true;
+        ret->offset = partition->position;
+        ret->err = partition->err;
+        partition->stop_news = false;
+        partition->suspect_news = false;
+        return true;
+    }
+    return false;
+}
+
+static bool next_of_survey(struct kafka_source *source, struct source_event *ret)
+{
+    enum kafka_survey_state state = kafka_survey_poll(&source->survey, &ret->err);
+    if (state == KAFKA_SURVEY_DONE) {
+        ret->kind = SOURCE_SURVEYED;
+        ret->facts = source->survey.facts;
+        ret->fact_count = source->survey.fact_count;
+    } else if (state == KAFKA_SURVEY_FAILED) {
+        ret->kind = SOURCE_SURVEY_FAILED;
+    }
+    return ret->kind != SOURCE_NOTHING;
+}
+
+void kafka_source_next(void *self, struct source_event *ret)
+{
+    struct kafka_source *source = self;
+    *ret = (struct source_event){ .kind = SOURCE_NOTHING };
+    kafka_source_drop_held(source);
+    for (rd_kafka_message_t *message; (message = rd_kafka_consumer_poll(source->rk, 0)) != NULL;) {
+        take_main_message(source, message);
+        rd_kafka_message_destroy(message);
+    }
+    if (source->revoked_news) {
+        source->revoked_news = false;
+        ret->kind = SOURCE_REVOKED;
+    } else if (source->assigned_news) {
+        source->assigned_news = false;
+        ret->kind = SOURCE_ASSIGNED;
+        ret->tps = source->partitions.tps;
+        ret->tp_count = source->partitions.count;
+    } else if (next_of_partitions(source, ret)) {
+        return;
+    } else if (source->suspect_news) {
+        source->suspect_news = false;
+        ret->kind = SOURCE_SUSPECT;
+    } else if (!next_of_survey(source, ret) && kafka_troubles_take(&source->troubles, &ret->err)) {
+        ret->kind = SOURCE_TROUBLE;
+    }
+}
+
+void kafka_source_listen(struct kafka_source *source, rd_kafka_conf_t *conf)
+{
+    rd_kafka_conf_set_opaque(conf, source);
+    rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+    rd_kafka_conf_set_offset_commit_cb(conf, on_commit);
+}

@@ -1,0 +1,52 @@
+/*
+ * The inside of the source, shared by its two files: kafka_source.c does what the engine asks for,
+ * kafka_source_news.c takes in what librdkafka reports and tells it by next().
+ *
+ * Callbacks and messages only leave marks here; next() turns marks into news, in a fixed order.
+ */
+#ifndef WORKER_KAFKA_KAFKA_SOURCE_STATE_H
+#define WORKER_KAFKA_KAFKA_SOURCE_STATE_H
+
+#include "worker/kafka/kafka_error.h"
+#include "worker/kafka/kafka_message.h"
+#include "worker/kafka/kafka_partitions.h"
+#include "worker/kafka/kafka_source.h"
+#include "worker/kafka/kafka_survey.h"
+
+#include <librdkafka/rdkafka.h>
+
+struct kafka_source {
+    rd_kafka_t *rk;
+    rd_kafka_queue_t *queue; /* of rebalances, errors, replies; never of records */
+    const struct kafka_names *names;
+    int wake_fd;
+
+    struct kafka_partitions partitions;
+    struct kafka_survey survey;
+    struct kafka_troubles troubles;
+
+    bool revoked_news, assigned_news; /* in this order */
+    bool suspect_news;                /* all partitions */
+
+    rd_kafka_message_t *held; /* the record that the engine is looking at */
+    struct kafka_headers headers;
+};
+
+/* Lets go of the record that the engine was looking at. */
+void kafka_source_drop_held(struct kafka_source *source);
+
+/* Sets the callbacks of rebalances, errors and commits. */
+void kafka_source_listen(struct kafka_source *source, rd_kafka_conf_t *conf);
+
+/* A message with an error, from a partition's own queue; afterwards it may be stopped. */
+void kafka_source_take_error(struct kafka_source *source, struct kafka_partition *partition,
+                             const rd_kafka_message_t *message);
+
+/* Marks the partition as not to be read on from where it is. */
+void kafka_source_stop(struct kafka_source *source, struct kafka_partition *partition,
+                       const char *code, const char *what);
+
+/* The `next` of the port. */
+void kafka_source_next(void *self, struct source_event *ret);
+
+#endif
