@@ -94,11 +94,15 @@ check-pg: $(PG_TESTS) $(BUILD)/attemptd ## tests on a private PostgreSQL
 check-kafka: $(KAFKA_TESTS) ## tests of the Kafka adapter
 	@set -e; for t in $(KAFKA_TESTS); do $$t; done
 
+check-schemas: ## a stock JSON Schema validator against the corpus
+	@python3 -B tests/schemas/agree.py
+
 check-e2e: $(BUILD)/attemptd ## end to end on real Kafka and PostgreSQL
+	@python3 -B tests/e2e/check_corpus.py
 	@tests/e2e/run
 
 # The libraries are looked up when make starts, so what needs them runs in a second make.
-.PHONY: deps deps-dev demo test check-e2e
+.PHONY: deps deps-dev demo test check-schemas check-e2e
 deps: ## install what this machine lacks
 	@compose/deps
 
