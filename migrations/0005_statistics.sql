@@ -160,9 +160,9 @@ COMMENT ON COLUMN view_schedules.failures IS 'since the last good refresh; it is
 COMMENT ON COLUMN view_schedules.published IS 'the last refresh whose invalidation is known to be published';
 
 -- A refresh holds the row of its schedule for as long as it takes. A request must not wait for it,
--- so requests are counted elsewhere.
+-- so requests are counted elsewhere (and without a foreign key, whose check would wait too).
 CREATE TABLE view_requests (
-    view_name    text        PRIMARY KEY REFERENCES view_schedules ON DELETE CASCADE,
+    view_name    text        PRIMARY KEY,
     requests     bigint      NOT NULL DEFAULT 1,
     requested_at timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 50);

@@ -6,4 +6,3 @@ FROM view_schedules
 WHERE refreshes > published AND last_finished_at < clock_timestamp() - interval '2 seconds'
 ORDER BY last_finished_at
 LIMIT 1
-FOR UPDATE SKIP LOCKED

@@ -1,0 +1,343 @@
+/* The housekeeper on a real server: views, foreign changes, partitions, and its failures. */
+#include "common/clock.h"
+#include "tests/pg/private_pg.h"
+#include "tests/pg/sql.h"
+#include "worker/postgres/housekeeper.h"
+
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define PATIENCE_MS 10000
+#define A           "'11111111-1111-4111-8111-111111111111'"
+
+static struct private_pg server;
+
+/* What one housekeeper told and wanted published. */
+struct fixture {
+    char url[PRIVATE_PG_URL_BYTES];
+    PGconn *db;
+    struct housekeeper *hk;
+    bool confirm; /* at once */
+    bool refuse;  /* publish() says: not now */
+    uint64_t last_news;
+    int changes, views, refreshed, failed, partitions, unconfirmed, troubles;
+    int64_t last_revision, last_refresh;
+    char last_view[64], last_error[256];
+};
+
+static bool publish(void *self, const struct housekeeper_news *news)
+{
+    struct fixture *f = self;
+    if (f->refuse)
+        return false;
+    f->last_news = news->number;
+    f->changes += (int)news->change_count;
+    if (news->change_count > 0)
+        f->last_revision = news->changes[news->change_count - 1].revision;
+    if (news->view) {
+        f->views++;
+        f->last_refresh = news->view->refreshes;
+        (void)snprintf(f->last_view, sizeof f->last_view, "%.*s", BYTES_FMT(news->view->name));
+    }
+    return true;
+}
+
+static void note(void *self, const struct housekeeper_note *note)
+{
+    struct fixture *f = self;
+    f->refreshed += note->kind == HOUSEKEEPER_REFRESHED;
+    f->failed += note->kind == HOUSEKEEPER_REFRESH_FAILED;
+    f->partitions += note->kind == HOUSEKEEPER_PARTITION;
+    f->unconfirmed += note->kind == HOUSEKEEPER_UNCONFIRMED;
+    f->troubles += note->kind == HOUSEKEEPER_TROUBLE;
+    if (note->err)
+        (void)snprintf(f->last_error, sizeof f->last_error, "%s", note->err->text);
+}
+
+static int64_t now_ms(void)
+{
+    struct clock clock = clock_system();
+    return clock_monotonic_ms(&clock);
+}
+
+static void turn(struct fixture *f)
+{
+    uint64_t before = f->last_news;
+    int64_t delay_ms = housekeeper_step(f->hk, now_ms());
+    if (f->confirm && f->last_news != before) {
+        housekeeper_confirmed(f->hk, f->last_news);
+        return;
+    }
+    struct pollfd fd = { housekeeper_fd(f->hk), housekeeper_events(f->hk), 0 };
+    (void)poll(&fd, 1, delay_ms < 20 ? (int)delay_ms : 20);
+}
+
+/* Until the counter has reached that; fails when that takes too long. */
+static void until(struct fixture *f, const int *counter, int least)
+{
+    int64_t deadline_ms = now_ms() + PATIENCE_MS;
+    while (*counter < least) {
+        turn(f);
+        if (now_ms() > deadline_ms)
+            fail_msg("waited in vain; the last error was: %s", f->last_error);
+    }
+}
+
+/* Long enough for some cycles, in which nothing should happen. */
+static void idle(struct fixture *f, int64_t ms)
+{
+    for (int64_t end_ms = now_ms() + ms; now_ms() < end_ms;)
+        turn(f);
+}
+
+static struct housekeeper *new_housekeeper(struct fixture *f)
+{
+    struct housekeeper_options options = {
+        .session = housekeeper_session_options(),
+        .interval_ms = 20,
+        .confirm_timeout_ms = 300,
+        .months_ahead = 2,
+        .self = f,
+        .publish = publish,
+        .note = note,
+    };
+    options.session.conninfo = f->url;
+    return housekeeper_new(&options);
+}
+
+static int start_server(void **state)
+{
+    (void)state;
+    struct err err = { 0 };
+    if (private_pg_start(&server, &err))
+        return 0;
+    print_error("%s\n", err.text);
+    return -1;
+}
+
+static int stop_server(void **state)
+{
+    (void)state;
+    private_pg_stop(&server);
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    struct err err = { 0 };
+    if (!f || !private_pg_database(&server, true, false, f->url, &err)) {
+        print_error("%s\n", err.text);
+        return -1;
+    }
+    f->confirm = true;
+    f->db = sql_connect(f->url);
+    f->hk = new_housekeeper(f);
+    *state = f;
+    return f->db && f->hk ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    housekeeper_free(f->hk);
+    PQfinish(f->db);
+    free(f);
+    return 0;
+}
+
+/* As if a flush had applied ten records; only one view has a short interval. */
+static void make_news(struct fixture *f)
+{
+    sql_ok(f->db, "INSERT INTO ingest_progress (topic, partition, next_offset, records, applied) "
+                  "VALUES ('attempt.writes', 0, 10, 10, 10) ON CONFLICT (topic, partition) "
+                  "DO UPDATE SET next_offset = ingest_progress.next_offset + 10");
+}
+
+static void schedule_one(struct fixture *f)
+{
+    sql_ok(f->db, "UPDATE view_schedules SET every = NULL, max_staleness = NULL");
+    sql_ok(f->db, "UPDATE view_schedules SET every = '0 s' WHERE view_name = 'question_stats'");
+}
+
+static void test_idle_hours_cost_nothing(void **state)
+{
+    struct fixture *f = *state;
+    sql_ok(f->db, "UPDATE view_schedules SET every = '0 s', max_staleness = '0 s'");
+    idle(f, 300);
+    assert_int_equal(f->refreshed, 0);
+    assert_int_equal(f->troubles, 0);
+    sql_is(f->db, "0", "SELECT count(*) FROM view_freshness WHERE stale");
+}
+
+static void test_a_stale_view_is_refreshed_and_published(void **state)
+{
+    struct fixture *f = *state;
+    schedule_one(f);
+    sql_ok(f->db, "INSERT INTO exams (id) VALUES (" A ")");
+    sql_ok(f->db, "INSERT INTO attempts (id, exam_id, student_id, answers, revision) "
+                  "VALUES (" A ", " A ", " A ", '{\"q1\": 1}', 1)");
+    make_news(f);
+    sql_is(f->db, "10", "SELECT behind_records FROM view_freshness LIMIT 1");
+    until(f, &f->views, 1);
+    assert_string_equal(f->last_view, "question_stats");
+    assert_int_equal(f->last_refresh, 1);
+    sql_is(f->db, "1", "SELECT answered FROM question_stats WHERE question_id = 'q1'");
+    idle(f, 200);
+    assert_int_equal(f->views, 1);
+    sql_is(f->db, "question_stats 10 1 1",
+           "SELECT concat_ws(' ', view_name, position, refreshes, published) FROM view_schedules "
+           "WHERE refreshes > 0");
+    sql_is(f->db, "f", "SELECT stale FROM view_freshness WHERE view_name = 'question_stats'");
+}
+
+static void test_a_request_is_met_without_news(void **state)
+{
+    struct fixture *f = *state;
+    schedule_one(f);
+    idle(f, 100);
+    assert_int_equal(f->views, 0);
+    /* A request does not wait for a refresh, which holds the schedule's row. */
+    PGconn *other = sql_connect(f->url);
+    sql_ok(other, "BEGIN");
+    sql_ok(other, "SELECT FROM view_schedules WHERE view_name = 'exam_attempt_stats' FOR UPDATE");
+    sql_ok(f->db, "SET lock_timeout = '1s'");
+    sql_ok(f->db, "INSERT INTO view_requests (view_name, requests) "
+                  "VALUES ('exam_attempt_stats', 3)");
+    idle(f, 200);
+    assert_int_equal(f->views, 0); /* somebody else's */
+    PQfinish(other);
+    until(f, &f->views, 1);
+    assert_string_equal(f->last_view, "exam_attempt_stats");
+    sql_is(f->db, "3", "SELECT met_requests FROM view_schedules WHERE refreshes = 1");
+    idle(f, 200);
+    assert_int_equal(f->views, 1);
+}
+
+static void test_a_dependent_view_follows(void **state)
+{
+    struct fixture *f = *state;
+    schedule_one(f);
+    sql_ok(f->db, "UPDATE view_schedules SET every = '0 s', depends_on = '{question_stats}' "
+                  "WHERE view_name = 'exam_attempt_stats'");
+    idle(f, 100);
+    assert_int_equal(f->views, 0);
+    sql_ok(f->db, "INSERT INTO view_requests (view_name) VALUES ('question_stats')");
+    until(f, &f->views, 2);
+    assert_string_equal(f->last_view, "exam_attempt_stats");
+    idle(f, 200);
+    assert_int_equal(f->views, 2);
+}
+
+static void test_a_failure_is_recorded_and_tried_again(void **state)
+{
+    struct fixture *f = *state;
+    schedule_one(f);
+    sql_ok(f->db, "ALTER MATERIALIZED VIEW question_stats RENAME TO hidden");
+    make_news(f);
+    until(f, &f->failed, 1);
+    idle(f, 300);
+    assert_int_equal(f->failed, 1); /* not before its time */
+    assert_non_null(strstr(f->last_error, "question_stats"));
+    sql_is(f->db, "1 t",
+           "SELECT concat_ws(' ', failures, next_try_at > now()) FROM view_schedules "
+           "WHERE last_error LIKE '%question_stats%'");
+    sql_ok(f->db, "ALTER MATERIALIZED VIEW hidden RENAME TO question_stats");
+    sql_ok(f->db, "UPDATE view_schedules SET next_try_at = now()");
+    until(f, &f->views, 1);
+    sql_is(f->db, "0", "SELECT failures FROM view_schedules WHERE refreshes = 1");
+    sql_is(f->db, "0", "SELECT count(*) FROM view_schedules WHERE last_error IS NOT NULL");
+}
+
+static void test_what_a_dead_worker_did_not_publish_is_found(void **state)
+{
+    struct fixture *f = *state;
+    schedule_one(f);
+    sql_ok(f->db, "UPDATE view_schedules SET refreshes = 7, published = 6, "
+                  "last_finished_at = now() - interval '5 s' WHERE view_name = 'question_stats'");
+    until(f, &f->views, 1);
+    assert_int_equal(f->last_refresh, 7);
+    idle(f, 200);
+    assert_int_equal(f->views, 1);
+    sql_is(f->db, "7", "SELECT published FROM view_schedules WHERE refreshes > 0");
+}
+
+static void test_foreign_changes_stay_until_they_are_confirmed(void **state)
+{
+    struct fixture *f = *state;
+    schedule_one(f);
+    f->confirm = false;
+    sql_ok(f->db, "INSERT INTO attempts (id) VALUES (" A ")");
+    sql_ok(f->db, "UPDATE attempts SET answers = '{\"q\": 1}'");
+    until(f, &f->changes, 2);
+    assert_int_equal(f->last_revision, 2);
+    sql_is(f->db, "2", "SELECT count(*) FROM foreign_changes");
+    uint64_t first = f->last_news;
+    until(f, &f->unconfirmed, 1);
+    until(f, &f->changes, 4);
+    housekeeper_confirmed(f->hk, first); /* too late: that was the first time */
+    until(f, &f->changes, 6);
+    sql_is(f->db, "2", "SELECT count(*) FROM foreign_changes");
+    f->refuse = true;
+    idle(f, 700);
+    f->refuse = false;
+    f->confirm = true;
+    until(f, &f->views, 1); /* behind, because changes were taken */
+    sql_is(f->db, "0", "SELECT count(*) FROM foreign_changes");
+    sql_is(f->db, "2 2",
+           "SELECT concat_ws(' ', taken, foreign_position) FROM foreign_progress, view_schedules "
+           "WHERE refreshes = 1");
+}
+
+static void test_a_missing_month_gets_a_partition(void **state)
+{
+    struct fixture *f = *state;
+    sql_ok(f->db, "DO $$ BEGIN EXECUTE 'DROP TABLE activity_events_' || to_char(now(), 'YYYY_MM'); "
+                  "END $$");
+    sql_ok(f->db, "INSERT INTO activity_events SELECT gen_random_uuid(), " A ", 'x', NULL, now() "
+                  "FROM generate_series(1, 100)");
+    sql_is(f->db, "100", "SELECT count(*) FROM activity_events_default");
+    until(f, &f->partitions, 1);
+    sql_is(f->db, "0", "SELECT count(*) FROM activity_events_default");
+    sql_is(f->db, "100", "SELECT count(*) FROM activity_events");
+    idle(f, 100);
+    assert_int_equal(f->partitions, 1);
+    assert_int_equal(f->troubles, 0);
+}
+
+static void test_it_comes_back_after_a_lost_connection(void **state)
+{
+    struct fixture *f = *state;
+    schedule_one(f);
+    idle(f, 100);
+    sql_ok(f->db,
+           "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+           "WHERE application_name = 'attemptd housekeeper' AND datname = current_database()");
+    make_news(f);
+    until(f, &f->troubles, 1);
+    until(f, &f->views, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_idle_hours_cost_nothing),
+        TEST(test_a_stale_view_is_refreshed_and_published),
+        TEST(test_a_request_is_met_without_news),
+        TEST(test_a_dependent_view_follows),
+        TEST(test_a_failure_is_recorded_and_tried_again),
+        TEST(test_what_a_dead_worker_did_not_publish_is_found),
+        TEST(test_foreign_changes_stay_until_they_are_confirmed),
+        TEST(test_a_missing_month_gets_a_partition),
+        TEST(test_it_comes_back_after_a_lost_connection),
+    };
+    return cmocka_run_group_tests_name("housekeeper", tests, start_server, stop_server);
+}
