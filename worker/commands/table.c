@@ -2,6 +2,7 @@
 #include "worker/commands/migrate.h"
 #include "worker/commands/produce.h"
 #include "worker/commands/simulate.h"
+#include "worker/commands/status.h"
 
 #define DATABASE (SETTINGS_ALWAYS | SETTINGS_DATABASE)
 #define KAFKA    (SETTINGS_ALWAYS | SETTINGS_KAFKA)
@@ -13,6 +14,8 @@ const struct command command_table[] = {
       KAFKA | SETTINGS_LIMITS, produce_command },
     { "simulate", "[OPTIONS]", "play a realistic exam into Kafka", simulate_help, KAFKA,
       simulate_command },
+    { "status", "[--json]", "where everything stands, once", status_help, DATABASE | KAFKA,
+      status_command },
     { "help", "[COMMAND | settings | --man]", "explain a command, or the settings", help_help,
       SETTINGS_ALWAYS, help_command },
     { 0 },

@@ -1,0 +1,34 @@
+/*
+ * What the one-shot commands (status, doctor) ask of PostgreSQL and Kafka, as JSON documents.
+ *
+ * Each call blocks, a few seconds at most, and fails with a sentence that says what to do.
+ */
+#ifndef WORKER_COMMANDS_FACTS_H
+#define WORKER_COMMANDS_FACTS_H
+
+#include "common/err.h"
+#include "worker/kafka/kafka_admin.h"
+#include "worker/postgres/pg_client.h"
+#include "worker/settings.h"
+
+#include <jansson.h>
+
+/* A session; a replica if `replica_ok` and there is one. NULL with `err`. */
+struct pg_client *facts_connect(const struct settings *settings, bool replica_ok, struct err *err);
+
+/* The document that one of worker/postgres/sql's files gives as its single value. NULL with `err`.
+ */
+json_t *facts_from_database(struct pg_client *client, const char *file, const char *const *params,
+                            size_t param_count, struct err *err);
+
+/* Does anybody answer at all? If not, `err` names the brokers. */
+bool facts_kafka_answers(struct kafka_admin *admin, const struct settings *settings,
+                         struct err *err);
+
+/*
+ * { "exists": true, "partitions": 3, "replication_factor": 1, "records": 10,
+ *   "logs": [ {"low": 0, "end": 5}, ... ] }, without the logs unless they are asked for.
+ */
+json_t *facts_from_topic(struct kafka_admin *admin, const char *topic, bool logs, struct err *err);
+
+#endif

@@ -1,0 +1,262 @@
+#include "worker/commands/status.h"
+#include "worker/commands/command.h"
+#include "worker/commands/facts.h"
+#include "worker/commands/kafka_setup.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+const char status_help[] =
+    "Shows where everything stands, once: the ledger and its lag behind the logs, outcomes,\n"
+    "attempts, rejected writes, dead letters, views. What PostgreSQL says is the truth about\n"
+    "progress, whichever workers run. Reads from DATABASE_REPLICA_URL if there is one.\n"
+    "\n"
+    "Options:\n"
+    "  --json    as one JSON document\n"
+    "\n"
+    "Exits with 69 when PostgreSQL or Kafka does not answer, after showing what it could.\n"
+    "\n"
+    "Examples:\n"
+    "  attemptd status\n"
+    "  attemptd status --json | jq '.lag'\n";
+
+static long long number(const json_t *object, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(object, key));
+}
+
+static const char *text(const json_t *object, const char *key)
+{
+    const char *value = json_string_value(json_object_get(object, key));
+    return value == NULL ? "-" : value;
+}
+
+/* ---------------------------------------------------------------------------------- gathering */
+
+static json_t *ask_database(const struct settings *settings, struct err *err)
+{
+    struct pg_client *client = facts_connect(settings, true, err);
+    if (client == NULL)
+        return NULL;
+    json_t *facts = facts_from_database(client, "status.sql", NULL, 0, err);
+    pg_client_free(client);
+    return facts;
+}
+
+static json_t *ask_topics(const struct settings *settings, struct kafka_admin *admin,
+                          struct err *err)
+{
+    json_t *topics = json_array();
+    for (int i = 0; i < TOPIC_COUNT; i++) {
+        json_t *topic = facts_from_topic(admin, settings->topics[i], true, err);
+        if (topic == NULL) {
+            json_decref(topics);
+            return NULL;
+        }
+        (void)json_array_append_new(topics, topic);
+    }
+    return topics;
+}
+
+static json_t *ask_kafka(const struct settings *settings, struct err *err)
+{
+    struct kafka_setup setup;
+    if (!kafka_setup_init(&setup, settings, err))
+        return NULL;
+    json_t *topics = NULL;
+    struct kafka_admin *admin = kafka_admin_new(&setup.options, err);
+    if (admin != NULL && facts_kafka_answers(admin, settings, err))
+        topics = ask_topics(settings, admin, err);
+    kafka_admin_free(admin);
+    kafka_setup_release(&setup);
+    return topics;
+}
+
+static json_t *find_row(const json_t *database, const char *topic, size_t partition)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(database, "partitions"), i, row)
+    {
+        if (strcmp(text(row, "topic"), topic) == 0 &&
+            number(row, "partition") == (long long)partition)
+            return row;
+    }
+    return NULL;
+}
+
+/* Puts log ends and lags into the rows of the ledger; partitions without a row get one. */
+static json_int_t join(json_t *database, const json_t *topics, const struct settings *settings)
+{
+    size_t t, p;
+    json_t *topic, *log;
+    json_int_t total = 0;
+    json_array_foreach(topics, t, topic)
+    {
+        const char *name = text(topic, "topic");
+        if (strcmp(name, settings->topics[TOPIC_REFRESH]) == 0)
+            continue; /* not in the ledger */
+        json_array_foreach(json_object_get(topic, "logs"), p, log)
+        {
+            json_t *row = find_row(database, name, p);
+            if (row == NULL) {
+                row = json_pack("{s:s, s:I, s:I}", "topic", name, "partition", (json_int_t)p,
+                                "next_offset", (json_int_t)number(log, "low"));
+                (void)json_array_append_new(json_object_get(database, "partitions"), row);
+            }
+            json_int_t lag = number(log, "end") - number(row, "next_offset");
+            total += lag;
+            (void)json_object_set_new(row, "log_start", json_integer(number(log, "low")));
+            (void)json_object_set_new(row, "log_end", json_integer(number(log, "end")));
+            (void)json_object_set_new(row, "lag", json_integer(lag));
+        }
+    }
+    return total;
+}
+
+/* ----------------------------------------------------------------------------------- showing */
+
+static void show_partitions(const json_t *database)
+{
+    size_t i;
+    const json_t *row;
+    const json_t *rows = json_object_get(database, "partitions");
+    (void)printf("%-24s %4s %10s %10s %10s %8s %9s %9s %7s %7s %7s\n", "TOPIC", "PART", "NEXT",
+                 "PUBLISHED", "LOG END", "LAG", "APPLIED", "DUPLICATE", "STALE", "LATE", "DEAD");
+    json_array_foreach(rows, i, row)
+    {
+        bool known = json_object_get(row, "log_end") != NULL;
+        char end[24] = "?", lag[24] = "?";
+        if (known) {
+            (void)snprintf(end, sizeof end, "%lld", number(row, "log_end"));
+            (void)snprintf(lag, sizeof lag, "%lld", number(row, "lag"));
+        }
+        (void)printf("%-24s %4lld %10lld %10lld %10s %8s %9lld %9lld %7lld %7lld %7lld\n",
+                     text(row, "topic"), number(row, "partition"), number(row, "next_offset"),
+                     number(row, "published_offset"), end, lag, number(row, "applied"),
+                     number(row, "duplicate"), number(row, "stale"), number(row, "late"),
+                     number(row, "dead"));
+    }
+    if (json_array_size(rows) == 0)
+        (void)puts("(nothing yet)");
+}
+
+static void show_totals(const json_t *database)
+{
+    const json_t *outcomes = json_object_get(database, "outcomes");
+    const json_t *attempts = json_object_get(database, "attempts");
+    const json_t *rejected = json_object_get(database, "rejected_writes");
+    (void)printf("\nrecords   %lld = %lld applied + %lld duplicate + %lld stale + %lld late + %lld "
+                 "dead  (%lld gaps)\n",
+                 number(outcomes, "records"), number(outcomes, "applied"),
+                 number(outcomes, "duplicate"), number(outcomes, "stale"), number(outcomes, "late"),
+                 number(outcomes, "dead"), number(outcomes, "gaps"));
+    (void)printf("attempts  %lld in %lld exams, %lld submitted, %lld without a start\n",
+                 number(attempts, "attempts"), number(database, "exams"),
+                 number(attempts, "submitted"), number(attempts, "without_start"));
+    (void)printf("activity  about %lld events\n", number(database, "activity_events_estimate"));
+    (void)printf("rejected  %lld stale, %lld late\n", number(rejected, "stale"),
+                 number(rejected, "late"));
+    const json_t *letters = json_object_get(database, "dead_letters");
+    long long open = 0;
+    const char *reason;
+    json_t *count;
+    json_object_foreach((json_t *)(uintptr_t)letters, reason, count) open +=
+        json_integer_value(count);
+    (void)printf("letters   %lld open", open);
+    json_object_foreach((json_t *)(uintptr_t)letters, reason, count)(void)
+        printf(", %s %lld", reason, (long long)json_integer_value(count));
+    (void)printf("\nforeign   %lld changes to be published\n", number(database, "foreign_changes"));
+}
+
+static void show_views(const json_t *database)
+{
+    size_t i;
+    const json_t *view;
+    (void)printf("\n%-26s %-21s %8s %10s  %s\n", "VIEW", "AS OF", "BEHIND", "RECORDS", "STATE");
+    json_array_foreach(json_object_get(database, "views"), i, view)
+    {
+        bool stale = json_is_true(json_object_get(view, "stale"));
+        const char *error = json_string_value(json_object_get(view, "last_error"));
+        (void)printf("%-26s %-21s %6lld s %10lld  %s\n", text(view, "view"), text(view, "as_of"),
+                     number(view, "behind_s"), number(view, "behind_records"),
+                     error != NULL ? error
+                     : stale       ? "stale"
+                                   : "fresh");
+    }
+}
+
+static void show_topics(const json_t *topics)
+{
+    size_t i;
+    const json_t *topic;
+    json_array_foreach(topics, i, topic)
+    {
+        if (json_is_true(json_object_get(topic, "exists")))
+            (void)printf("topic     %s: %lld partitions, %lld records\n", text(topic, "topic"),
+                         number(topic, "partitions"), number(topic, "records"));
+        else
+            (void)printf("topic     %s does not exist\n", text(topic, "topic"));
+    }
+}
+
+static void show(const json_t *database, const json_t *topics)
+{
+    if (database != NULL) {
+        show_partitions(database);
+        show_totals(database);
+        show_views(database);
+        (void)putchar('\n');
+    }
+    if (topics != NULL)
+        show_topics(topics);
+}
+
+static void show_json(json_t *database, json_t *topics, json_int_t lag, const char *database_error,
+                      const char *kafka_error)
+{
+    bool both = database != NULL && topics != NULL;
+    json_t *document =
+        json_pack("{s:s, s:O?, s:O?, s:o, s:s?, s:s?}", "version", ATTEMPTD_VERSION, "database",
+                  database, "topics", topics, "lag", both ? json_integer(lag) : json_null(),
+                  "database_error", database_error, "kafka_error", kafka_error);
+    (void)json_dumpf(document, stdout, JSON_INDENT(2));
+    (void)putchar('\n');
+    json_decref(document);
+}
+
+int status_command(const struct settings *settings, int argc, char **argv)
+{
+    static const struct option options[] = { { "json", no_argument, NULL, 'j' },
+                                             { NULL, 0, NULL, 0 } };
+    bool json = false;
+    optind = 0;
+    opterr = 0;
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (option != 'j')
+            return command_usage("status", "there is no option '%s'", argv[optind - 1]);
+        json = true;
+    }
+    if (optind < argc)
+        return command_usage("status", "'%s' is one word too many", argv[optind]);
+
+    struct err database_err = { 0 }, kafka_err = { 0 };
+    json_t *database = ask_database(settings, &database_err);
+    json_t *topics = ask_kafka(settings, &kafka_err);
+    int code = EX_OK;
+    if (database == NULL)
+        code = json ? command_exit_code(&database_err) : command_fail("status", &database_err);
+    if (topics == NULL)
+        code = json ? command_exit_code(&kafka_err) : command_fail("status", &kafka_err);
+    json_int_t lag = database != NULL && topics != NULL ? join(database, topics, settings) : 0;
+    if (json)
+        show_json(database, topics, lag, database == NULL ? database_err.text : NULL,
+                  topics == NULL ? kafka_err.text : NULL);
+    else
+        show(database, topics);
+    json_decref(database);
+    json_decref(topics);
+    return code;
+}
