@@ -4,17 +4,14 @@
 #ifndef WORKER_COMMANDS_STORE_SETUP_H
 #define WORKER_COMMANDS_STORE_SETUP_H
 
-#include "worker/commands/kafka_setup.h"
+#include "worker/commands/outcome_settings.h"
 #include "worker/postgres/pg_store.h"
 #include "worker/settings.h"
-
-#define OUTCOME_SETTINGS 8
 
 /* Must not move while `options` is in use. */
 struct store_setup {
     struct pg_store_options options;
-    struct pg_setting outcome_settings[OUTCOME_SETTINGS];
-    char values[OUTCOME_SETTINGS][24];
+    struct outcome_settings outcome_settings;
     char owner[128];
 };
 

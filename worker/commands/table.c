@@ -1,4 +1,5 @@
 #include "worker/commands/command.h"
+#include "worker/commands/doctor.h"
 #include "worker/commands/migrate.h"
 #include "worker/commands/produce.h"
 #include "worker/commands/simulate.h"
@@ -16,6 +17,8 @@ const struct command command_table[] = {
       simulate_command },
     { "status", "[--json]", "where everything stands, once", status_help, DATABASE | KAFKA,
       status_command },
+    { "doctor", "[--fix] [--json]", "look at everything that a worker needs", doctor_help,
+      DATABASE | KAFKA | SETTINGS_TOPICS | SETTINGS_LIMITS, doctor_command },
     { "help", "[COMMAND | settings | --man]", "explain a command, or the settings", help_help,
       SETTINGS_ALWAYS, help_command },
     { 0 },

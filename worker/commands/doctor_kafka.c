@@ -1,0 +1,232 @@
+#include "worker/commands/doctor.h"
+#include "worker/commands/facts.h"
+#include "worker/commands/kafka_setup.h"
+#include "worker/kafka/kafka_reader.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define AREA             "kafka"
+#define RETENTION_MIN_MS (24ll * 60 * 60 * 1000)
+#define SAMPLE_RECORDS   200 /* of the end of each partition, for the partitioner */
+
+struct examination {
+    struct findings *findings;
+    const struct settings *settings;
+    const struct kafka_options *options;
+    struct kafka_admin *admin;
+    bool fix;
+};
+
+/* --------------------------------------------------------------------------- topic settings */
+
+struct topic_settings {
+    char cleanup_policy[64];
+    char timestamp_type[32];
+    long long retention_ms, retention_bytes;
+    long long min_insync;
+};
+
+static void take_setting(void *self, const struct kafka_setting *setting)
+{
+    struct topic_settings *s = self;
+    const char *value = setting->value == NULL ? "" : setting->value;
+    if (strcmp(setting->name, "cleanup.policy") == 0)
+        (void)snprintf(s->cleanup_policy, sizeof s->cleanup_policy, "%s", value);
+    else if (strcmp(setting->name, "retention.ms") == 0)
+        s->retention_ms = strtoll(value, NULL, 10);
+    else if (strcmp(setting->name, "retention.bytes") == 0)
+        s->retention_bytes = strtoll(value, NULL, 10);
+    else if (strcmp(setting->name, "min.insync.replicas") == 0)
+        s->min_insync = strtoll(value, NULL, 10);
+}
+
+/* Input logs must keep every record until it is applied, whatever its key. */
+static void check_topic_settings(struct examination *e, const char *topic)
+{
+    struct topic_settings s = { .retention_ms = -1, .retention_bytes = -1, .min_insync = 1 };
+    struct err err;
+    if (!kafka_admin_settings(e->admin, topic, take_setting, &s, &err)) {
+        finding_add(e->findings, FINDING_WARN, AREA, "allow DescribeConfigs on the topic", "%s",
+                    err.text);
+        return;
+    }
+    if (strstr(s.cleanup_policy, "compact") != NULL)
+        finding_add(e->findings, FINDING_FAIL, AREA,
+                    "set cleanup.policy=delete: compaction throws away saves before they are read",
+                    "%s has cleanup.policy=%s", topic, s.cleanup_policy);
+    if (s.retention_ms >= 0 && s.retention_ms < RETENTION_MIN_MS)
+        finding_add(e->findings, FINDING_WARN, AREA,
+                    "set retention.ms to days: what is gone before it is applied is lost",
+                    "%s keeps records for only %lld minutes", topic, s.retention_ms / 60000);
+    if (s.retention_bytes >= 0)
+        finding_add(e->findings, FINDING_WARN, AREA,
+                    "set retention.bytes=-1, or watch the lag: a rush may push unread records out",
+                    "%s keeps only %lld bytes a partition", topic, s.retention_bytes);
+}
+
+/* ------------------------------------------------------------------------------- existence */
+
+static bool create(struct examination *e, const char *topic, bool input)
+{
+    /* Records of an exam stay for a fortnight; nothing else of ours needs a setting. */
+    static const struct kafka_setting settings[] = { { "cleanup.policy", "delete" },
+                                                     { "retention.ms", "1209600000" } };
+    struct err err;
+    bool single = strcmp(topic, e->settings->topics[TOPIC_REFRESH]) == 0;
+    int32_t partitions = single ? 1 : (int32_t)e->settings->partitions;
+    if (!kafka_admin_create(e->admin, topic, partitions, settings, input ? 2 : 0, &err)) {
+        finding_add(e->findings, FINDING_FAIL, AREA,
+                    "create it yourself, or allow CreateTopics to this client", "%s", err.text);
+        return false;
+    }
+    finding_add(e->findings, FINDING_FIXED, AREA, NULL, "topic %s created with %d partitions",
+                topic, partitions);
+    return true;
+}
+
+/* Returns the number of partitions; 0 when it is not there. */
+static int check_topic(struct examination *e, const char *topic, bool input)
+{
+    struct kafka_topic t;
+    struct err err;
+    if (!kafka_admin_topic(e->admin, topic, &t, &err)) {
+        finding_add(e->findings, FINDING_FAIL, AREA, NULL, "%s", err.text);
+        return 0;
+    }
+    if (!t.exists && e->fix)
+        return create(e, topic, input) ? (int)e->settings->partitions : 0;
+    if (!t.exists) {
+        finding_add(e->findings, FINDING_FAIL, AREA, "create it, or run doctor --fix",
+                    "topic %s does not exist", topic);
+        return 0;
+    }
+    finding_add(e->findings, FINDING_OK, AREA, NULL,
+                "topic %s has %d partitions, replication factor %d", topic, t.partition_count,
+                t.replication_factor);
+    if (input)
+        check_topic_settings(e, topic);
+    return t.partition_count;
+}
+
+/* ----------------------------------------------------------------------------- partitioner */
+
+/* Java's murmur2 over the key, as every producer of attempts has to use it. */
+static uint32_t murmur2(struct bytes key)
+{
+    const uint32_t m = 0x5bd1e995;
+    const unsigned char *at = (const unsigned char *)key.ptr;
+    uint32_t h = 0x9747b28cu ^ (uint32_t)key.len;
+    size_t left = key.len;
+    for (; left >= 4; left -= 4, at += 4) {
+        uint32_t k =
+            (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+        k *= m;
+        k ^= k >> 24;
+        h = (h * m) ^ (k * m);
+    }
+    if (left >= 3)
+        h ^= (uint32_t)at[2] << 16;
+    if (left >= 2)
+        h ^= (uint32_t)at[1] << 8;
+    if (left >= 1)
+        h = (h ^ at[0]) * m;
+    h ^= h >> 13;
+    h *= m;
+    return h ^ (h >> 15);
+}
+
+struct sample {
+    int partition_count;
+    int seen, astray;
+};
+
+static bool take_record(void *self, const struct record *record)
+{
+    struct sample *sample = self;
+    if (!bytes_present(record->key))
+        return true;
+    uint32_t expected = (murmur2(record->key) & 0x7fffffffu) % (uint32_t)sample->partition_count;
+    sample->seen++;
+    sample->astray += expected != (uint32_t)record->tp.partition;
+    return true;
+}
+
+/* The last records of each partition show whether all producers agree on where keys belong. */
+static void check_partitioner(struct examination *e, const char *topic, int partition_count)
+{
+    struct sample sample = { .partition_count = partition_count };
+    for (int32_t p = 0; p < partition_count; p++) {
+        int64_t low = 0, end = 0;
+        struct err err;
+        if (!kafka_admin_log(e->admin, topic, p, &low, &end, &err) || end == low)
+            continue;
+        int64_t from = end - low > SAMPLE_RECORDS ? end - SAMPLE_RECORDS : low;
+        if (!kafka_read_range(e->options, topic, p, from, end, take_record, &sample, &err)) {
+            finding_add(e->findings, FINDING_WARN, AREA, NULL, "cannot read %s: %s", topic,
+                        err.text);
+            return;
+        }
+    }
+    if (sample.astray > 0)
+        finding_add(e->findings, FINDING_WARN, AREA,
+                    "let every producer use murmur2 over the key (librdkafka: "
+                    "partitioner=murmur2_random), and do not add partitions during an exam: events "
+                    "of one attempt in two partitions lose their order",
+                    "%d of the last %d records of %s are not where murmur2 puts their key",
+                    sample.astray, sample.seen, topic);
+    else if (sample.seen > 0)
+        finding_add(e->findings, FINDING_OK, AREA, NULL,
+                    "the last %d records of %s are where murmur2 puts their key", sample.seen,
+                    topic);
+}
+
+/* ------------------------------------------------------------------------------------ all */
+
+static void check_all(struct examination *e)
+{
+    struct err err;
+    struct kafka_cluster cluster;
+    if (!facts_kafka_answers(e->admin, e->settings, &err)) {
+        finding_unreachable(e->findings, AREA, err.text);
+        return;
+    }
+    if (kafka_admin_cluster(e->admin, &cluster, &err))
+        finding_add(e->findings, FINDING_OK, AREA, NULL, "cluster %s, %d broker%s", cluster.id,
+                    cluster.broker_count, cluster.broker_count == 1 ? "" : "s");
+    int counts[TOPIC_COUNT];
+    for (int i = 0; i < TOPIC_COUNT; i++)
+        counts[i] = check_topic(e, e->settings->topics[i], true);
+    (void)check_topic(e, e->settings->invalidations_topic, false);
+    (void)check_topic(e, e->settings->outcomes_topic, false);
+    int writes = counts[TOPIC_WRITES], activity = counts[TOPIC_ACTIVITY];
+    if (writes > 0 && activity > 0 && writes != activity)
+        finding_add(e->findings, FINDING_WARN, AREA,
+                    "give both the same number, so that workers share them evenly",
+                    "%s has %d partitions, %s has %d", e->settings->topics[TOPIC_WRITES], writes,
+                    e->settings->topics[TOPIC_ACTIVITY], activity);
+    if (writes > 0)
+        check_partitioner(e, e->settings->topics[TOPIC_WRITES], writes);
+    if (activity > 0)
+        check_partitioner(e, e->settings->topics[TOPIC_ACTIVITY], activity);
+}
+
+void doctor_kafka(struct findings *findings, const struct settings *settings, bool fix)
+{
+    struct kafka_setup setup;
+    struct err err;
+    if (!kafka_setup_init(&setup, settings, &err))
+        return; /* the settings' check has said so */
+    struct examination e = { .findings = findings,
+                             .settings = settings,
+                             .options = &setup.options,
+                             .admin = kafka_admin_new(&setup.options, &err),
+                             .fix = fix };
+    if (e.admin == NULL)
+        finding_add(findings, FINDING_FAIL, AREA, NULL, "%s", err.text);
+    else
+        check_all(&e);
+    kafka_admin_free(e.admin);
+    kafka_setup_release(&setup);
+}
