@@ -36,7 +36,7 @@ struct model_attempt {
 
     int32_t partition; /* of its first write */
     bool spread;       /* its writes lie in several partitions: their order is not known */
-    uint64_t foreign;  /* for the auditor: the row was changed by somebody else too */
+    bool foreign;      /* for the auditor: the row was changed by somebody else too */
 };
 
 struct verdict {

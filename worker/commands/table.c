@@ -1,3 +1,4 @@
+#include "worker/commands/audit.h"
 #include "worker/commands/command.h"
 #include "worker/commands/doctor.h"
 #include "worker/commands/migrate.h"
@@ -15,6 +16,8 @@ const struct command command_table[] = {
       KAFKA | SETTINGS_LIMITS, produce_command },
     { "simulate", "[OPTIONS]", "play a realistic exam into Kafka", simulate_help, KAFKA,
       simulate_command },
+    { "audit", "[--replay] [--json]", "prove that nothing was lost or doubled", audit_help,
+      DATABASE | KAFKA | SETTINGS_LIMITS, audit_command },
     { "status", "[--json]", "where everything stands, once", status_help, DATABASE | KAFKA,
       status_command },
     { "doctor", "[--fix] [--json]", "look at everything that a worker needs", doctor_help,

@@ -288,9 +288,10 @@ static void submit(struct exam *exam, uint32_t index)
 static void work(struct exam *exam, uint32_t index)
 {
     struct student *student = &exam->students[index];
-    if (!student->start_sent && student->saves >= student->start_after)
+    bool leaves = student->stays && student->next_ms >= student->submit_ms;
+    if (!student->start_sent && (leaves || student->saves >= student->start_after))
         push_start(exam, index);
-    if (student->next_ms >= student->submit_ms && student->stays) {
+    if (leaves) {
         student->phase = PHASE_GONE;
     } else if (student->next_ms >= student->submit_ms) {
         submit(exam, index);

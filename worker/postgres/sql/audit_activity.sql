@@ -1,0 +1,12 @@
+-- Activity events as they should be: those that are not there, or are different.
+--   $1 jsonb  what they should be, from the replay
+SELECT m.event_id, e.event_id IS NULL
+FROM jsonb_to_recordset($1::jsonb) AS m (
+    event_id uuid, attempt_id uuid, event_type text, payload jsonb, at_us bigint)
+LEFT JOIN activity_events e
+    ON e.event_id = m.event_id
+   AND e.occurred_at = timestamptz 'epoch' + m.at_us * interval '1 microsecond'
+WHERE e.event_id IS NULL
+   OR e.attempt_id <> m.attempt_id
+   OR e.event_type <> m.event_type
+   OR e.payload IS DISTINCT FROM m.payload
