@@ -3,6 +3,7 @@
 #include "worker/commands/doctor.h"
 #include "worker/commands/migrate.h"
 #include "worker/commands/produce.h"
+#include "worker/commands/refresh.h"
 #include "worker/commands/simulate.h"
 #include "worker/commands/status.h"
 
@@ -12,6 +13,8 @@
 const struct command command_table[] = {
     { "migrate", "up | down | status", "keep the database's schema at this program's version",
       migrate_help, DATABASE, migrate_command },
+    { "refresh", "[--json] [VIEW...]", "refresh materialized views now", refresh_help, DATABASE,
+      refresh_command },
     { "produce", "[OPTIONS] [FILE | -]", "send events from JSON lines", produce_help,
       KAFKA | SETTINGS_LIMITS, produce_command },
     { "simulate", "[OPTIONS]", "play a realistic exam into Kafka", simulate_help, KAFKA,
