@@ -1,0 +1,77 @@
+/*
+ * The rounds of statements that the housekeeper sends, one function each, and what they leave in
+ * it. Inside of housekeeper.h: housekeeper.c decides which round comes when.
+ */
+#ifndef WORKER_POSTGRES_HOUSEKEEPER_ROUNDS_H
+#define WORKER_POSTGRES_HOUSEKEEPER_ROUNDS_H
+
+#include "common/backoff.h"
+#include "worker/postgres/housekeeper.h"
+
+#define CHANGES_MAX 500
+#define NAME_BYTES  64
+
+/* Each is a round on the session, but for the two that wait for the publisher and for resting. */
+enum housekeeper_phase {
+    RESTING,             /* until rest_until_ms */
+    CONNECTING,          /* → TAKING_CHANGES */
+    TAKING_CHANGES,      /* → PUBLISHING_CHANGES, or without any FINDING_VIEW */
+    PUBLISHING_CHANGES,  /* → DELETING_CHANGES, or too late UNDOING */
+    DELETING_CHANGES,    /* → TAKING_CHANGES */
+    FINDING_VIEW,        /* refreshed, not published → PUBLISHING_VIEW, or TAKING_VIEW */
+    TAKING_VIEW,         /* due → REFRESHING_VIEW, or without any CLOSING_VIEWS */
+    REFRESHING_VIEW,     /* → PUBLISHING_VIEW, or failed RECORDING_FAILURE */
+    RECORDING_FAILURE,   /* → TAKING_VIEW */
+    PUBLISHING_VIEW,     /* → MARKING_VIEW, or too late RESTING */
+    MARKING_VIEW,        /* → TAKING_CHANGES */
+    CLOSING_VIEWS,       /* → MAKING_PARTITION, or RESTING */
+    MAKING_PARTITION,    /* → the same as long as one was made, DROPPING_PARTITIONS */
+    DROPPING_PARTITIONS, /* → RESTING */
+    UNDOING              /* → RESTING */
+};
+
+struct housekeeper {
+    struct housekeeper_options options;
+    struct pg_session *session;
+    struct pg_params params;
+    struct backoff backoff;
+    struct rng rng;
+    enum housekeeper_phase phase;
+    int64_t now_ms; /* of this step */
+    int64_t rest_until_ms;
+    int64_t partitions_at_ms; /* when to look after the partitions next */
+
+    uint64_t news_number; /* of the last news */
+    bool confirmed;       /* that news has arrived */
+    int64_t confirm_until_ms;
+
+    struct foreign_change changes[CHANGES_MAX];
+    size_t change_count;
+
+    bool found; /* the round found a view or made a partition: */
+    char name[NAME_BYTES];
+    int64_t position, taken, requests; /* of the view that is taken */
+    int64_t refreshes, finished_at_us, duration_ms;
+    int64_t dropped;
+};
+
+/* Each sends a round and enters its phase. */
+void round_take_changes(struct housekeeper *hk);
+void round_delete_changes(struct housekeeper *hk);
+void round_find_view(struct housekeeper *hk);
+void round_take_view(struct housekeeper *hk);
+void round_refresh_view(struct housekeeper *hk);
+void round_record_failure(struct housekeeper *hk, const struct err *cause);
+void round_mark_view(struct housekeeper *hk);
+void round_close_views(struct housekeeper *hk);
+void round_make_partition(struct housekeeper *hk);
+void round_drop_partitions(struct housekeeper *hk);
+void round_undo(struct housekeeper *hk);
+
+/* Of the view or partition that the last round was about. */
+static inline struct bytes round_name(const struct housekeeper *hk)
+{
+    return bytes_of(hk->name);
+}
+
+#endif
