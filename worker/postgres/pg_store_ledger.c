@@ -1,0 +1,186 @@
+/*
+ * CLAIM, RESOLVE, MARK and UNDO: the steps that touch progress rows alone.
+ *
+ * None of them says BEGIN: a round is one transaction by itself, committed at its end or gone with
+ * its first error, so that a failure leaves nothing to roll back.
+ */
+#include "worker/postgres/pg_store_steps.h"
+
+#include <stddef.h>
+
+static struct anchor get_anchor(const struct pg_result *result, size_t row, int column)
+{
+    struct anchor anchor = { .offset = pg_get_int8(result, row, column),
+                             .timestamp_ms = pg_get_int8(result, row, column + 1) };
+    struct bytes hash = pg_get_bytes(result, row, column + 2);
+    if (hash.len == sizeof anchor.hash)
+        memcpy(anchor.hash, hash.ptr, hash.len);
+    return anchor;
+}
+
+/* -------------------------------------------------------------------------------------- CLAIM */
+
+/* The positions within the call of those that may be made, so that an ordinal finds its claim. */
+static size_t nth_creatable(const struct store_call *call, size_t n)
+{
+    size_t i = 0;
+    for (; i < call->claim.count; i++)
+        if (call->claim.items[i].may_create && n-- == 0)
+            break;
+    return i;
+}
+
+static bool on_created(void *self, const struct pg_result *result, struct err *err)
+{
+    struct pg_store *store = self;
+    struct store_call *call = store->call;
+    for (size_t row = 0; row < pg_row_count(result); row++) {
+        size_t n;
+        if (!pg_store_ordinal(result, row, call->claim.count, &n, err))
+            return false;
+        size_t i = nth_creatable(call, n);
+        if (i < call->claim.count)
+            call->claim.items[i].created = true;
+    }
+    return true;
+}
+
+static bool on_claimed(void *self, const struct pg_result *result, struct err *err)
+{
+    struct pg_store *store = self;
+    struct store_call *call = store->call;
+    for (size_t row = 0; row < pg_row_count(result); row++) {
+        size_t i;
+        if (!pg_store_ordinal(result, row, call->claim.count, &i, err))
+            return false;
+        struct claim *claim = &call->claim.items[i];
+        claim->found = true;
+        claim->generation = pg_get_int8(result, row, 1);
+        claim->first_offset = pg_get_int8(result, row, 2);
+        claim->next_offset = pg_get_int8(result, row, 3);
+        claim->published_offset = pg_get_int8(result, row, 4);
+        claim->epoch = pg_get_int8(result, row, 5);
+        claim->has_anchor = !pg_is_null(result, row, 6);
+        if (claim->has_anchor)
+            claim->anchor = get_anchor(result, row, 6);
+    }
+    return true;
+}
+
+static void send_new_rows(struct pg_store *store)
+{
+    const struct store_call *call = store->call;
+    struct pg_params *params = &store->params;
+    pg_params_clear(params);
+    pg_array_begin(params, PG_TEXT);
+    for (size_t i = 0; i < call->claim.count; i++)
+        if (call->claim.items[i].may_create)
+            pg_array_text(params, bytes_of(store->options.topics[call->claim.items[i].tp.topic]));
+    pg_array_end(params);
+    pg_array_begin(params, PG_INT4);
+    for (size_t i = 0; i < call->claim.count; i++)
+        if (call->claim.items[i].may_create)
+            pg_array_int4(params, call->claim.items[i].tp.partition);
+    pg_array_end(params);
+    pg_array_begin(params, PG_INT8);
+    for (size_t i = 0; i < call->claim.count; i++)
+        if (call->claim.items[i].may_create)
+            pg_array_int8(params, call->claim.items[i].low);
+    pg_array_end(params);
+    pg_store_send(store, "store_claim_new.sql", on_created);
+}
+
+static void begin_claim(struct pg_store *store)
+{
+    struct store_call *call = store->call;
+    for (size_t i = 0; i < call->claim.count; i++)
+        call->claim.items[i].found = call->claim.items[i].created = false;
+    send_new_rows(store);
+    pg_params_clear(&store->params);
+    PUT_TPS(store, call->claim.items, call->claim.count, struct claim);
+    pg_store_send(store, "store_lock_progress.sql", NULL);
+    pg_put_text(&store->params, bytes_of(store->options.owner));
+    pg_store_send(store, "store_claim.sql", on_claimed);
+    pg_session_sync(store->session);
+}
+
+const struct pg_store_step pg_store_claim_step = { begin_claim, NULL, NULL };
+
+/* ------------------------------------------------------------------------------------ RESOLVE */
+
+static bool on_resolved(void *self, const struct pg_result *result, struct err *err)
+{
+    struct pg_store *store = self;
+    struct store_call *call = store->call;
+    for (size_t row = 0; row < pg_row_count(result); row++) {
+        size_t i;
+        if (!pg_store_ordinal(result, row, call->resolve.count, &i, err))
+            return false;
+        struct resolution *resolution = &call->resolve.items[i];
+        resolution->found = true;
+        resolution->generation = pg_get_int8(result, row, 1);
+        resolution->next_offset = pg_get_int8(result, row, 2);
+        resolution->published_offset = pg_get_int8(result, row, 3);
+        resolution->epoch = pg_get_int8(result, row, 4);
+    }
+    return true;
+}
+
+static void begin_resolve(struct pg_store *store)
+{
+    struct store_call *call = store->call;
+    for (size_t i = 0; i < call->resolve.count; i++)
+        call->resolve.items[i].found = false;
+    pg_params_clear(&store->params);
+    PUT_TPS(store, call->resolve.items, call->resolve.count, struct resolution);
+    pg_store_send(store, "store_resolve.sql", on_resolved);
+    pg_session_sync(store->session);
+}
+
+const struct pg_store_step pg_store_resolve_step = { begin_resolve, NULL, NULL };
+
+/* --------------------------------------------------------------------------------------- MARK */
+
+static void begin_mark(struct pg_store *store)
+{
+    const struct mark *items = store->call->mark.items;
+    size_t count = store->call->mark.count;
+    struct pg_params *params = &store->params;
+    pg_params_clear(params);
+    PUT_TPS(store, items, count, struct mark);
+    pg_store_send(store, "store_lock_progress.sql", NULL);
+    pg_array_begin(params, PG_INT8);
+    for (size_t i = 0; i < count; i++)
+        pg_array_int8(params, items[i].generation);
+    pg_array_end(params);
+    pg_array_begin(params, PG_INT8);
+    for (size_t i = 0; i < count; i++)
+        pg_array_int8(params, items[i].epoch);
+    pg_array_end(params);
+    pg_array_begin(params, PG_INT8);
+    for (size_t i = 0; i < count; i++)
+        pg_array_int8(params, items[i].published_offset);
+    pg_array_end(params);
+    pg_store_send(store, "store_mark.sql", NULL);
+    pg_session_sync(store->session);
+}
+
+const struct pg_store_step pg_store_mark_step = { begin_mark, NULL, NULL };
+
+/* --------------------------------------------------------------------------------------- UNDO */
+
+static void begin_undo(struct pg_store *store)
+{
+    pg_store_send_plain(store, "store_rollback.sql", NULL);
+    pg_session_sync(store->session);
+}
+
+/* A session that cannot even roll back is closed, which rolls back too. */
+static bool undo_failed(struct pg_store *store, struct err *err)
+{
+    (void)err;
+    pg_session_abandon(store->session);
+    return true;
+}
+
+const struct pg_store_step pg_store_undo_step = { begin_undo, NULL, undo_failed };

@@ -1,0 +1,12 @@
+-- What the world has been told, for partitions that no flush carries along.
+--   $1 text[]    topics
+--   $2 int4[]    partitions
+--   $3 int8[]    generations
+--   $4 int8[]    epochs
+--   $5 int8[]    published offsets
+UPDATE ingest_progress AS p
+SET published_offset = i.published, updated_at = now()
+FROM unnest($1::text[], $2::int4[], $3::int8[], $4::int8[], $5::int8[])
+    AS i (topic, partition, generation, epoch, published)
+WHERE p.topic = i.topic AND p.partition = i.partition AND p.generation = i.generation
+  AND p.epoch = i.epoch AND p.published_offset < i.published AND i.published <= p.next_offset

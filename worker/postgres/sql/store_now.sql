@@ -1,0 +1,2 @@
+-- The time of this transaction: what messages call the time of commit.
+SELECT now()
