@@ -179,7 +179,8 @@ static void begin_undo(struct pg_store *store)
 static bool undo_failed(struct pg_store *store, struct err *err)
 {
     (void)err;
-    pg_session_abandon(store->session);
+    if (pg_session_connected(store->session))
+        pg_session_abandon(store->session);
     return true;
 }
 

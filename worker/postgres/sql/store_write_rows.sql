@@ -10,6 +10,8 @@
 --   $9 int4[]         the last of them
 --   $10 int8          how far a version may jump; 0: it must be the expected one
 -- Rows that fail the guard do not come back: they need the careful way.
+-- Said as "not submitted", because "in progress" invites the planner to walk the partial index of
+-- all attempts in progress, once for each row.
 -- prior_version carries the old version out, which RETURNING cannot see.
 UPDATE attempt_rows AS r
 SET answers = CASE WHEN w.patch IS NULL THEN r.answers ELSE attempt_merge(r.answers, w.patch) END,
@@ -30,7 +32,7 @@ FROM unnest($1::uuid[], $2::int8[], $3::int8[], $4::jsonb[], $5::jsonb[], $6::ti
 WHERE r.id = w.attempt_id
   AND r.version <= w.expected_first
   AND w.expected_first - r.version <= $10::int8
-  AND r.status = 'in_progress'
+  AND r.status <> 'submitted'
   AND NOT r.recent_event_ids && ($7::uuid[])[w.first_id : w.last_id]
 RETURNING w.ordinal, r.prior_version, r.revision, r.exam_id,
           CASE WHEN w.submitted_at IS NOT NULL THEN r.answers::text END

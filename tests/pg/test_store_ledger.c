@@ -1,0 +1,403 @@
+/* The store and the ledger: connecting, claims, compare-and-set, lost and unknown commits. */
+#include "tests/pg/store_rig.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* ---------------------------------------------------------------------------------- connect */
+
+static void test_connect_names_the_schema_it_misses(void **state)
+{
+    struct rig *rig = *state;
+    sql_ok(rig->db, "UPDATE schema_migrations SET version = '0099'");
+    rig_fails(rig, STORE_CONNECT, ERR_HALT, "schema");
+    assert_non_null(strstr(rig->err.text, "0099" + 2));
+    rig_fails(rig, STORE_OPEN, ERR_LOST, "abandoned");
+    sql_ok(rig->db, "DELETE FROM schema_migrations");
+    rig_fails(rig, STORE_CONNECT, ERR_HALT, "schema");
+    sql_ok(rig->db, "DROP TABLE schema_migrations");
+    rig_fails(rig, STORE_CONNECT, ERR_HALT, "schema");
+    assert_non_null(strstr(rig->err.text, "attemptd migrate up"));
+}
+
+static void test_connect_takes_the_version_before(void **state)
+{
+    struct rig *rig = *state;
+    char sql[128];
+    (void)snprintf(sql, sizeof sql, "UPDATE schema_migrations SET version = '%04lld'",
+                   (long long)pg_schema_version() - 1);
+    sql_ok(rig->db, sql);
+    rig_ok(rig, STORE_CONNECT);
+}
+
+static void test_connect_compares_settings(void **state)
+{
+    struct rig *rig = *state;
+    static const struct pg_setting ours[] = { { "jump", "5" }, { "depth", "32" } };
+    static const struct pg_setting theirs[] = { { "jump", "6" }, { "depth", "32" } };
+    struct err err = { 0 };
+    struct store_call call = { .step = STORE_CONNECT };
+    rig->options.outcome_settings = ours;
+    rig->options.outcome_setting_count = 2;
+    struct pg_store *first = rig_new_store(rig);
+    struct store port = pg_store_port(first);
+    assert_int_equal(rig_run_on(&port, &call, &err), STORE_OK);
+    pg_store_free(first);
+
+    rig->options.outcome_settings = theirs;
+    struct pg_store *second = rig_new_store(rig);
+    port = pg_store_port(second);
+    assert_int_equal(rig_run_on(&port, &call, &err), STORE_FAILED);
+    assert_int_equal(err.action, ERR_HALT);
+    assert_string_equal(err.code, "settings");
+    assert_non_null(strstr(err.text, "jump (here 6, there 5)"));
+    assert_null(strstr(err.text, "depth"));
+    pg_store_free(second);
+    sql_is(rig->db, "5", "SELECT value FROM outcome_settings WHERE name = 'jump'");
+
+    rig->options.accept_settings = true;
+    struct pg_store *third = rig_new_store(rig);
+    port = pg_store_port(third);
+    assert_int_equal(rig_run_on(&port, &call, &err), STORE_OK);
+    pg_store_free(third);
+    sql_is(rig->db, "6", "SELECT value FROM outcome_settings WHERE name = 'jump'");
+}
+
+static void test_connect_says_why_not(void **state)
+{
+    struct rig *rig = *state;
+    struct err err = { 0 };
+    struct store_call call = { .step = STORE_CONNECT };
+    rig->options.session.conninfo = "postgresql://127.0.0.1:1/none";
+    struct pg_store *store = rig_new_store(rig);
+    struct store port = pg_store_port(store);
+    assert_int_equal(rig_run_on(&port, &call, &err), STORE_FAILED);
+    assert_int_equal(err.action, ERR_LOST);
+    pg_store_free(store);
+
+    rig->options.session.conninfo = "postgresql://x:secret pass@[::";
+    store = rig_new_store(rig);
+    port = pg_store_port(store);
+    assert_int_equal(rig_run_on(&port, &call, &err), STORE_FAILED);
+    assert_int_equal(err.action, ERR_HALT);
+    assert_null(strstr(err.text, "secret"));
+    pg_store_free(store);
+}
+
+/* ------------------------------------------------------------------------------------ claim */
+
+static void test_claim_makes_and_raises(void **state)
+{
+    struct rig *rig = *state;
+    struct claim claims[] = { { .tp = { TOPIC_ACTIVITY, 1 }, .low = 7 },
+                              { .tp = { TOPIC_WRITES, 3 }, .low = 40, .may_create = true },
+                              { .tp = { TOPIC_ACTIVITY, 0 }, .low = 5, .may_create = true } };
+    struct store_call call = { .step = STORE_CLAIM, .claim = { claims, 3 } };
+    assert_int_equal(rig_run(rig, &call), STORE_OK);
+    assert_false(claims[0].found);
+    assert_false(claims[0].created);
+    assert_true(claims[1].found && claims[1].created);
+    assert_true(claims[2].found && claims[2].created);
+    assert_int_equal(claims[1].first_offset, 40);
+    assert_int_equal(claims[1].next_offset, 40);
+    assert_int_equal(claims[1].published_offset, 40);
+    assert_int_equal(claims[2].next_offset, 5);
+    assert_int_equal(claims[1].epoch, 1);
+    assert_int_equal(claims[1].generation, 1);
+    assert_false(claims[1].has_anchor);
+    assert_int_equal(rig_run(rig, &call), STORE_OK);
+    assert_true(claims[1].found && !claims[1].created);
+    assert_int_equal(claims[1].epoch, 2);
+    sql_is(rig->db, "rig/1", "SELECT owner FROM ingest_progress WHERE partition = 3");
+}
+
+/* ----------------------------------------------------------------------------------- moving */
+
+static void test_move_and_counters(void **state)
+{
+    struct rig *rig = *state;
+    rig_claim(rig, TOPIC_WRITES, 0, 10);
+    rig_plan(rig, 10, 15);
+    rig->moves[0].published = 9;
+    rig_ok(rig, STORE_OPEN);
+    assert_true(rig->moves[0].hit);
+    assert_true(rig->plan.committed_at_us > 1700000000000000);
+    int64_t counts[] = { 1, 1, 1, 1, 1 };
+    memcpy(rig->moves[0].counts, counts, sizeof counts);
+    rig->moves[0].gaps = 2;
+    rig_ok(rig, STORE_CLOSE);
+    sql_is(rig->db, "15|10|5|1|1|1|1|1|2",
+           "SELECT concat_ws('|', next_offset, published_offset, records, applied, duplicate, "
+           "stale, late, dead, gaps) FROM ingest_progress");
+    struct claim claim = rig_claim(rig, TOPIC_WRITES, 0, 0);
+    assert_true(claim.has_anchor);
+    assert_int_equal(claim.anchor.offset, 14);
+    assert_int_equal(claim.anchor.timestamp_ms, 1234);
+    assert_memory_equal(claim.anchor.hash, "0123456789abcde", 16);
+
+    /* Only control records were passed: the anchor stays. */
+    rig_plan(rig, 15, 16);
+    rig->moves[0].has_anchor = false;
+    rig->moves[0].published = 12;
+    rig_flush(rig, 0);
+    claim = rig_claim(rig, TOPIC_WRITES, 0, 0);
+    assert_int_equal(claim.next_offset, 16);
+    assert_int_equal(claim.published_offset, 12);
+    assert_int_equal(claim.anchor.offset, 14);
+}
+
+static void expect_miss(struct rig *rig)
+{
+    rig_start(rig, 1, 1);
+    rig_ok(rig, STORE_OPEN);
+    assert_false(rig->moves[0].hit);
+    rig_ok(rig, STORE_UNDO);
+    sql_is(rig->db, "10|0|0",
+           "SELECT concat_ws('|', next_offset, records, (SELECT count(*) FROM attempt_rows)) "
+           "FROM ingest_progress WHERE topic = 't.attempt.writes'");
+}
+
+static void test_a_miss_changes_nothing(void **state)
+{
+    struct rig *rig = *state;
+    rig_claim(rig, TOPIC_WRITES, 0, 10);
+    rig_plan(rig, 9, 15);
+    expect_miss(rig);
+    rig_plan(rig, 10, 15);
+    rig->moves[0].epoch--;
+    expect_miss(rig);
+    rig_plan(rig, 10, 15);
+    rig->moves[0].generation++;
+    expect_miss(rig);
+    rig_plan(rig, 10, 15);
+    rig->moves[0].tp.partition = 77;
+    expect_miss(rig);
+}
+
+static void test_a_miss_among_hits_is_told_even_if_more_goes_wrong(void **state)
+{
+    struct rig *rig = *state;
+    rig_claim(rig, TOPIC_ACTIVITY, 2, 100);
+    int64_t activity_epoch = rig->epoch;
+    rig_claim(rig, TOPIC_WRITES, 0, 10);
+    rig_plan(rig, 10, 15);
+    rig->moves[1] = rig->moves[0];
+    rig->moves[1].tp = (struct tp){ TOPIC_ACTIVITY, 2 };
+    rig->moves[1].epoch = activity_epoch;
+    rig->moves[1].expected_next = 99;
+    rig->plan.move_count = 2;
+    rig_fold(rig, 1, 1, 2, "{not json", 1);
+    rig_ok(rig, STORE_OPEN);
+    assert_true(rig->moves[0].hit);
+    assert_false(rig->moves[1].hit);
+    rig_ok(rig, STORE_UNDO);
+    /* With all hits the same is a data error. */
+    rig->moves[1].expected_next = 100;
+    rig->moves[1].new_next = 101;
+    rig_fails(rig, STORE_OPEN, ERR_REJECT, "22P02");
+    assert_null(strstr(rig->err.text, "not json"));
+    rig_ok(rig, STORE_UNDO);
+    rig->plan.fold_count = 0;
+    rig_flush(rig, 5);
+}
+
+static void test_undo_without_a_transaction(void **state)
+{
+    struct rig *rig = *state;
+    rig_ok(rig, STORE_UNDO);
+    rig->port.abandon(rig->port.self);
+    rig_ok(rig, STORE_UNDO);
+    rig_fails(rig, STORE_OPEN, ERR_LOST, "connect");
+    rig_ok(rig, STORE_CONNECT);
+}
+
+static void test_mark_moves_forward_only(void **state)
+{
+    struct rig *rig = *state;
+    rig_claim(rig, TOPIC_WRITES, 0, 10);
+    rig_plan(rig, 10, 20);
+    rig_flush(rig, 10);
+    struct mark marks[] = { { .tp = { TOPIC_WRITES, 0 },
+                              .generation = rig->generation,
+                              .epoch = rig->epoch,
+                              .published_offset = 18 } };
+    struct store_call call = { .step = STORE_MARK, .mark = { marks, 1 } };
+    assert_int_equal(rig_run(rig, &call), STORE_OK);
+    sql_is(rig->db, "18", "SELECT published_offset FROM ingest_progress");
+    marks[0].published_offset = 17;
+    assert_int_equal(rig_run(rig, &call), STORE_OK);
+    marks[0].published_offset = 20;
+    marks[0].epoch--;
+    assert_int_equal(rig_run(rig, &call), STORE_OK);
+    sql_is(rig->db, "18", "SELECT published_offset FROM ingest_progress");
+}
+
+/* ------------------------------------------------------------------------- lost connections */
+
+static void kill_store(struct rig *rig)
+{
+    sql_ok(rig->db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE application_name = 'attemptd' AND datname = current_database()");
+}
+
+static void test_killed_in_a_transaction(void **state)
+{
+    struct rig *rig = *state;
+    rig_claim(rig, TOPIC_WRITES, 0, 10);
+    rig_plan(rig, 10, 15);
+    rig_start(rig, 1, 1);
+    rig_ok(rig, STORE_OPEN);
+    kill_store(rig);
+    rig_fails(rig, STORE_CLOSE, ERR_LOST, "57P01");
+    rig_ok(rig, STORE_UNDO);
+    rig_fails(rig, STORE_OPEN, ERR_LOST, "connect");
+    rig_ok(rig, STORE_CONNECT);
+    struct resolution resolution = { .tp = { TOPIC_WRITES, 0 } };
+    struct store_call call = { .step = STORE_RESOLVE, .resolve = { &resolution, 1 } };
+    assert_int_equal(rig_run(rig, &call), STORE_OK);
+    assert_true(resolution.found);
+    assert_int_equal(resolution.next_offset, 10);
+    assert_int_equal(resolution.epoch, rig->epoch);
+    rig_flush(rig, 5);
+    assert_int_equal(rig_run(rig, &call), STORE_OK);
+    assert_int_equal(resolution.next_offset, 15);
+}
+
+/* COMMIT is slow; the connection goes while it is under way. RESOLVE waits for the backend. */
+static void test_resolve_waits_for_a_commit_under_way(void **state)
+{
+    struct rig *rig = *state;
+    sql_ok(rig->db, "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS "
+                    "'BEGIN PERFORM pg_sleep(0.5); RETURN NULL; END'");
+    sql_ok(rig->db, "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON attempt_rows "
+                    "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()");
+    rig_claim(rig, TOPIC_WRITES, 0, 10);
+    rig_plan(rig, 10, 15);
+    rig_start(rig, 1, 1);
+    rig_ok(rig, STORE_OPEN);
+    rig->moves[0].counts[OUTCOME_APPLIED] = 5;
+    struct store_call close = { .step = STORE_CLOSE, .arena = &rig->arena, .plan = &rig->plan };
+    rig->port.start(rig->port.self, &close);
+    assert_int_equal(rig->port.poll(rig->port.self, &rig->err), STORE_BUSY);
+    while (sql_number(rig->db, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = "
+                               "'PgSleep' AND datname = current_database()") == 0)
+        ;
+    rig->port.abandon(rig->port.self);
+    assert_int_equal(rig->port.poll(rig->port.self, &rig->err), STORE_FAILED);
+    assert_int_equal(rig->err.action, ERR_LOST);
+    rig_ok(rig, STORE_CONNECT);
+    struct resolution resolution = { .tp = { TOPIC_WRITES, 0 } };
+    struct store_call call = { .step = STORE_RESOLVE, .resolve = { &resolution, 1 } };
+    assert_int_equal(rig_run(rig, &call), STORE_OK);
+    assert_int_equal(resolution.next_offset, 15);
+    sql_is(rig->db, "1", "SELECT count(*) FROM attempt_rows");
+}
+
+static void test_commit_that_fails_is_no_commit(void **state)
+{
+    struct rig *rig = *state;
+    sql_ok(rig->db, "ALTER TABLE attempt_rows ADD COLUMN twin uuid DEFAULT "
+                    "'a0000000-0000-4000-8000-000000000009', ADD CONSTRAINT twins UNIQUE (twin) "
+                    "DEFERRABLE INITIALLY DEFERRED");
+    rig_ok(rig, STORE_CONNECT); /* the table has changed: prepare again */
+    rig_claim(rig, TOPIC_WRITES, 0, 10);
+    rig_plan(rig, 10, 15);
+    rig_start(rig, 1, 1);
+    rig_start(rig, 2, 1);
+    rig_ok(rig, STORE_OPEN);
+    rig_fails(rig, STORE_CLOSE, ERR_REJECT, "23505");
+    assert_non_null(strstr(rig->err.text, "twins"));
+    rig_ok(rig, STORE_UNDO);
+    rig->plan.trial = true;
+    rig_ok(rig, STORE_OPEN);
+    rig_fails(rig, STORE_CLOSE, ERR_REJECT, "23505");
+    rig_ok(rig, STORE_UNDO);
+    sql_is(rig->db, "10", "SELECT next_offset FROM ingest_progress");
+}
+
+static void test_commit_of_a_failed_transaction_is_a_bug(void **state)
+{
+    struct rig *rig = *state;
+    rig_claim(rig, TOPIC_WRITES, 0, 10);
+    rig_plan(rig, 10, 15);
+    rig_fold(rig, 1, 1, 2, "{not json", 1);
+    rig_fails(rig, STORE_OPEN, ERR_REJECT, "22P02");
+    /* An engine that forgot to undo: the server answers COMMIT with ROLLBACK. */
+    rig->plan.move_count = 0;
+    rig_fails(rig, STORE_CLOSE, ERR_BUG, "rollback");
+    sql_is(rig->db, "10", "SELECT next_offset FROM ingest_progress");
+}
+
+static void test_commit_that_is_not_replicated_is_unknown(void **state)
+{
+    struct rig *rig = *state;
+    rig_claim(rig, TOPIC_WRITES, 0, 10);
+    rig_plan(rig, 10, 15);
+    rig_ok(rig, STORE_OPEN);
+    PGconn *super = sql_connect(rig_server()->superuser_url);
+    sql_ok(super, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    sql_ok(super, "SELECT pg_reload_conf()");
+    (void)sql_number(super, "SELECT 1 FROM pg_sleep(0.3)");
+    struct store_call close = { .step = STORE_CLOSE, .arena = &rig->arena, .plan = &rig->plan };
+    rig->moves[0].counts[OUTCOME_APPLIED] = 5;
+    rig->port.start(rig->port.self, &close);
+    while (sql_number(super, "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity "
+                             "WHERE wait_event = 'SyncRep'") == 0)
+        (void)rig->port.poll(rig->port.self, &rig->err);
+    enum store_state end;
+    while ((end = rig->port.poll(rig->port.self, &rig->err)) == STORE_BUSY)
+        ;
+    sql_ok(super, "ALTER SYSTEM RESET synchronous_standby_names");
+    sql_ok(super, "SELECT pg_reload_conf()");
+    PQfinish(super);
+    assert_int_equal(end, STORE_FAILED);
+    assert_int_equal(rig->err.action, ERR_LOST);
+    assert_string_equal(rig->err.code, "01000");
+    sql_is(rig->db, "15", "SELECT next_offset FROM ingest_progress");
+}
+
+static void test_a_server_that_stops_is_lost(void **state)
+{
+    struct rig *rig = *state;
+    struct err err = { 0 };
+    rig_claim(rig, TOPIC_WRITES, 0, 10);
+    rig_plan(rig, 10, 15);
+    rig_ok(rig, STORE_OPEN);
+    assert_true(private_pg_restart(rig_server(), "immediate", &err));
+    assert_int_equal(rig_step(rig, STORE_CLOSE), STORE_FAILED);
+    assert_int_equal(rig->err.action, ERR_LOST);
+    rig_ok(rig, STORE_CONNECT);
+    PQreset(rig->db);
+    sql_is(rig->db, "10", "SELECT next_offset FROM ingest_progress");
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, rig_open, rig_close)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_connect_names_the_schema_it_misses),
+        TEST(test_connect_takes_the_version_before),
+        TEST(test_connect_compares_settings),
+        TEST(test_connect_says_why_not),
+        TEST(test_claim_makes_and_raises),
+        TEST(test_move_and_counters),
+        TEST(test_a_miss_changes_nothing),
+        TEST(test_a_miss_among_hits_is_told_even_if_more_goes_wrong),
+        TEST(test_undo_without_a_transaction),
+        TEST(test_mark_moves_forward_only),
+        TEST(test_killed_in_a_transaction),
+        TEST(test_resolve_waits_for_a_commit_under_way),
+        TEST(test_commit_that_fails_is_no_commit),
+        TEST(test_commit_of_a_failed_transaction_is_a_bug),
+        TEST(test_commit_that_is_not_replicated_is_unknown),
+        TEST(test_a_server_that_stops_is_lost),
+    };
+    return cmocka_run_group_tests_name("store_ledger", tests, rig_start_server, rig_stop_server);
+}
