@@ -17,7 +17,7 @@ static void test_connect_names_the_schema_it_misses(void **state)
     struct rig *rig = *state;
     sql_ok(rig->db, "UPDATE schema_migrations SET version = '0099'");
     rig_fails(rig, STORE_CONNECT, ERR_HALT, "schema");
-    assert_non_null(strstr(rig->err.text, "0099" + 2));
+    assert_non_null(strstr(rig->err.text, "99"));
     rig_fails(rig, STORE_OPEN, ERR_LOST, "abandoned");
     sql_ok(rig->db, "DELETE FROM schema_migrations");
     rig_fails(rig, STORE_CONNECT, ERR_HALT, "schema");
