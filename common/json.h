@@ -78,6 +78,12 @@ enum json_kind {
 /* By the first byte of a value; white space before it is skipped. */
 enum json_kind json_kind(struct bytes value);
 
+/* Of a checked value as cursors give it, without white space. */
+static inline bool json_is_null_value(struct bytes value)
+{
+    return value.len == 4 && value.ptr[0] == 'n';
+}
+
 /* The value without white space around it. */
 struct bytes json_trim(struct bytes text);
 

@@ -54,11 +54,10 @@ static bool read_type(struct reader *reader, struct bytes name, enum event_type 
  * must be the id's one spelling. */
 static bool read_attempt_id(struct reader *reader, struct bytes value, struct uuid *ret)
 {
-    if (!read_uuid(reader, value, "attempt_id", ret))
+    struct bytes text;
+    if (!read_uuid_text(reader, value, "attempt_id", ret, &text))
         return false;
-    char text[UUID_TEXT_LEN + 1];
-    (void)uuid_format(ret, text);
-    if (!bytes_equal(reader->record->key, (struct bytes){ text, UUID_TEXT_LEN }))
+    if (!bytes_equal(reader->record->key, text))
         return refuse(reader, REASON_KEY, "the record's key is not data.attempt_id");
     return true;
 }

@@ -45,7 +45,7 @@ void find_members(struct bytes object, const struct bytes *names, size_t count,
 void drop_nulls(struct bytes *values, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        if (json_kind(values[i]) == JSON_KIND_NULL)
+        if (json_is_null_value(values[i]))
             values[i] = BYTES_NONE;
 }
 
@@ -54,7 +54,7 @@ bool read_text(struct reader *reader, struct bytes value, const char *name, enum
 {
     if (!bytes_present(value))
         return refuse_member(reader, REASON_MISSING, name, "is missing or null");
-    if (json_kind(value) != JSON_KIND_STRING)
+    if (value.ptr[0] != '"')
         return refuse_member(reader, wrong, name, "is not a string");
     if (json_read_string(value, reader->arena, ret))
         return true;
@@ -65,9 +65,15 @@ bool read_text(struct reader *reader, struct bytes value, const char *name, enum
 bool read_uuid(struct reader *reader, struct bytes value, const char *name, struct uuid *ret)
 {
     struct bytes text;
-    if (!read_text(reader, value, name, REASON_UUID, &text))
+    return read_uuid_text(reader, value, name, ret, &text);
+}
+
+bool read_uuid_text(struct reader *reader, struct bytes value, const char *name, struct uuid *ret,
+                    struct bytes *ret_text)
+{
+    if (!read_text(reader, value, name, REASON_UUID, ret_text))
         return false;
-    if (!uuid_parse(text, ret))
+    if (!uuid_parse(*ret_text, ret))
         return refuse_member(reader, REASON_UUID, name,
                              "is not a UUID in canonical lower-case form (nor may it be nil)");
     return true;

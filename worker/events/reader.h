@@ -47,6 +47,8 @@ static inline void read_members(struct bytes object, const struct bytes *names, 
 bool read_text(struct reader *reader, struct bytes value, const char *name, enum reason wrong,
                struct bytes *ret);
 bool read_uuid(struct reader *reader, struct bytes value, const char *name, struct uuid *ret);
+bool read_uuid_text(struct reader *reader, struct bytes value, const char *name, struct uuid *ret,
+                    struct bytes *ret_text);
 bool read_time(struct reader *reader, struct bytes value, const char *name, int64_t *ret_us);
 bool read_version(struct reader *reader, struct bytes value, const char *name, int64_t *ret);
 
