@@ -56,6 +56,24 @@ struct json_rules {
  */
 enum json_fault json_check(struct bytes text, const struct json_rules *rules, size_t *ret_at);
 
+/*
+ * Where the outermost containers of a text end: json_check_marking() notes them as it passes, so
+ * that a walk right afterwards need not look for their ends again.
+ */
+#define JSON_MARKS 8
+
+struct json_marks {
+    unsigned count;
+    struct {
+        const char *from; /* the opening bracket */
+        const char *to;   /* behind the closing one */
+    } items[JSON_MARKS];
+};
+
+/* json_check() that also sets `*ret_marks`, of use only for a sound text. */
+enum json_fault json_check_marking(struct bytes text, const struct json_rules *rules,
+                                   struct json_marks *ret_marks, size_t *ret_at);
+
 /* Whether the bytes are UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF. */
 bool json_is_utf8(struct bytes text);
 
@@ -90,6 +108,7 @@ struct bytes json_trim(struct bytes text);
 struct json_cursor {
     const char *at;
     const char *end;
+    const struct json_marks *marks; /* of the text that is walked; NULL for none */
 };
 
 struct json_member {
@@ -100,6 +119,7 @@ struct json_member {
 
 /* Before the first member or element of an object or array. */
 struct json_cursor json_open(struct bytes container);
+struct json_cursor json_open_marked(struct bytes container, const struct json_marks *marks);
 
 /* The next member of an object, or element of an array; false at the end. */
 bool json_next_member(struct json_cursor *cursor, struct json_member *ret);

@@ -8,12 +8,16 @@
 #include <emmintrin.h>
 #endif
 
+/* An envelope, its data, and the members of that: deeper ones would only take the places. */
+#define MARKED_DEPTH 3
+
 struct scanner {
     const char *end;
     const struct json_rules *rules;
     unsigned depth;
     enum json_fault fault;
     const char *fault_at;
+    struct json_marks *marks; /* may be NULL */
     struct json_key_table table;
 };
 
@@ -34,7 +38,8 @@ static inline bool is_blank(char c)
 
 static inline const char *skip_blank(const char *at, const char *end)
 {
-    while (at < end && is_blank(*at))
+    /* One comparison says that there is none, as there mostly is. */
+    while (at < end && *at <= ' ' && is_blank(*at))
         at++;
     return at;
 }
@@ -283,9 +288,16 @@ static const char *scan_container(struct scanner *s, const char *at)
 {
     if (s->depth >= s->rules->depth_max || s->depth >= JSON_DEPTH_CEILING)
         return fault(s, JSON_DEPTH, at);
+    unsigned mark = JSON_MARKS;
+    if (s->depth < MARKED_DEPTH && s->marks != NULL && s->marks->count < JSON_MARKS) {
+        mark = s->marks->count++;
+        s->marks->items[mark].from = at;
+    }
     s->depth++;
     at = *at == '{' ? scan_object(s, at + 1) : scan_array(s, at + 1);
     s->depth--;
+    if (mark < JSON_MARKS)
+        s->marks->items[mark].to = at;
     return at;
 }
 
@@ -327,6 +339,14 @@ static enum json_fault scan_text(struct scanner *s, struct bytes text)
 
 enum json_fault json_check(struct bytes text, const struct json_rules *rules, size_t *ret_at)
 {
+    return json_check_marking(text, rules, NULL, ret_at);
+}
+
+enum json_fault json_check_marking(struct bytes text, const struct json_rules *rules,
+                                   struct json_marks *ret_marks, size_t *ret_at)
+{
+    if (ret_marks != NULL)
+        ret_marks->count = 0;
     if (text.len >= UINT32_MAX)
         return JSON_TOO_LONG;
     if (text.len == 0)
@@ -337,6 +357,7 @@ enum json_fault json_check(struct bytes text, const struct json_rules *rules, si
     s.depth = 0;
     s.fault = JSON_SOUND;
     s.fault_at = text.ptr;
+    s.marks = ret_marks;
     enum json_fault found = scan_text(&s, text);
     if (found == JSON_SOUND)
         return JSON_SOUND;

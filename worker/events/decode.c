@@ -72,7 +72,7 @@ static bool decode_started(struct reader *reader, struct event *event)
     struct bytes values[5];
     struct started *started = &event->started;
     *started = (struct started){ .has_deadline = false };
-    read_members(event->data, names, 5, values);
+    read_members(reader, event->data, names, 5, values);
     if (!read_attempt_id(reader, values[0], &event->attempt_id) ||
         !read_uuid(reader, values[1], "exam_id", &started->exam_id) ||
         !read_uuid(reader, values[2], "student_id", &started->student_id) ||
@@ -112,7 +112,7 @@ static bool decode_write(struct reader *reader, struct event *event)
                                    time_name };
     struct bytes values[5];
     struct attempt_write *write = &event->write;
-    read_members(event->data, names, 5, values);
+    read_members(reader, event->data, names, 5, values);
     if (!read_attempt_id(reader, values[0], &event->attempt_id) ||
         !read_version(reader, values[1], "expected_version", &write->expected_version) ||
         !read_time(reader, values[4], time_name.ptr, &write->at_us) ||
@@ -130,7 +130,7 @@ static bool decode_item(struct reader *reader, struct bytes element, struct acti
     struct bytes values[4];
     if (json_kind(element) != JSON_KIND_OBJECT)
         return refuse(reader, REASON_JSON, "data.events[%zu] is not an object", reader->element);
-    read_members(element, names, 4, values);
+    read_members(reader, element, names, 4, values);
     ret->payload = values[2];
     return read_uuid(reader, values[0], "event_id", &ret->event_id) &&
            read_name(reader, values[1], "event_type", &ret->event_type) &&
@@ -155,7 +155,7 @@ static bool decode_activity(struct reader *reader, struct event *event)
 {
     static const struct bytes names[] = { { "attempt_id", 10 }, { "events", 6 } };
     struct bytes values[2];
-    read_members(event->data, names, 2, values);
+    read_members(reader, event->data, names, 2, values);
     if (!read_attempt_id(reader, values[0], &event->attempt_id))
         return false;
     if (!bytes_present(values[1]))
@@ -186,7 +186,7 @@ static bool decode_refresh(struct reader *reader, struct event *event)
     const struct bytes key = reader->record->key;
     struct bytes *view = &event->refresh.view_name;
     struct bytes value;
-    read_members(event->data, names, 1, &value);
+    read_members(reader, event->data, names, 1, &value);
     if (key.len == 0)
         return read_name(reader, value, "view", view);
     if (key.len > reader->limits->name_bytes_max || memchr(key.ptr, '\0', key.len) != NULL ||

@@ -153,7 +153,7 @@ static bool open_json(struct reader *reader, const struct headers *headers, stru
     if (json_kind(value) != JSON_KIND_OBJECT)
         return refuse(reader, REASON_JSON, "the value is not a JSON object");
     struct bytes values[MEMBER_COUNT];
-    find_members(value, member_names, MEMBER_COUNT, values);
+    find_members(reader, value, member_names, MEMBER_COUNT, values);
     /* Null is no better here: whoever writes the name means the other encoding. */
     if (bytes_present(values[MEMBER_DATA_BASE64]))
         return refuse(reader, REASON_ENVELOPE, "data_base64 is not accepted, only data");
@@ -221,7 +221,7 @@ static bool check_text(struct reader *reader, struct bytes value, enum form form
 {
     struct json_rules rules = rules_for(reader->limits, form);
     size_t at = 0;
-    switch (json_check(value, &rules, &at)) {
+    switch (json_check_marking(value, &rules, &reader->marks, &at)) {
     case JSON_SOUND:
         return true;
     case JSON_NO_MEMORY:

@@ -25,12 +25,12 @@ bool refuse_member(struct reader *reader, enum reason reason, const char *name, 
     return refuse(reader, reason, "data.%s %s", name, what);
 }
 
-void find_members(struct bytes object, const struct bytes *names, size_t count,
-                  struct bytes *ret_values)
+void find_members(const struct reader *reader, struct bytes object, const struct bytes *names,
+                  size_t count, struct bytes *ret_values)
 {
     for (size_t i = 0; i < count; i++)
         ret_values[i] = BYTES_NONE;
-    struct json_cursor cursor = json_open(object);
+    struct json_cursor cursor = json_open_marked(object, &reader->marks);
     struct json_member member;
     while (json_next_member(&cursor, &member)) {
         for (size_t i = 0; i < count; i++) {

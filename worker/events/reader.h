@@ -8,6 +8,7 @@
 #ifndef WORKER_EVENTS_READER_H
 #define WORKER_EVENTS_READER_H
 
+#include "common/json.h"
 #include "worker/events/decode.h"
 
 struct reader {
@@ -15,8 +16,9 @@ struct reader {
     const struct decode_limits *limits;
     struct arena *arena;
     struct refusal *refusal;
-    size_t element;   /* within `events`: index of the event being read ... */
-    bool has_element; /* ... if there is one */
+    struct json_marks marks; /* of the value, once it has been checked */
+    size_t element;          /* within `events`: index of the event being read ... */
+    bool has_element;        /* ... if there is one */
     bool no_memory;
 };
 
@@ -29,17 +31,17 @@ bool refuse_member(struct reader *reader, enum reason reason, const char *name, 
 
 /* Sorts the members of an object into `values`, in the order of `names`; unknown members are
  * ignored. */
-void find_members(struct bytes object, const struct bytes *names, size_t count,
-                  struct bytes *ret_values);
+void find_members(const struct reader *reader, struct bytes object, const struct bytes *names,
+                  size_t count, struct bytes *ret_values);
 
 /* Null is as good as absent. */
 void drop_nulls(struct bytes *values, size_t count);
 
 /* Both. */
-static inline void read_members(struct bytes object, const struct bytes *names, size_t count,
-                                struct bytes *ret_values)
+static inline void read_members(const struct reader *reader, struct bytes object,
+                                const struct bytes *names, size_t count, struct bytes *ret_values)
 {
-    find_members(object, names, count, ret_values);
+    find_members(reader, object, names, count, ret_values);
     drop_nulls(ret_values, count);
 }
 
