@@ -221,15 +221,6 @@ struct json_cursor json_open(struct bytes container)
     return json_open_marked(container, NULL);
 }
 
-/* The end of a container that the check has noted, or NULL. */
-static inline const char *marked_end(const struct json_marks *marks, const char *from)
-{
-    for (unsigned i = 0; marks != NULL && i < marks->count; i++)
-        if (marks->items[i].from == from)
-            return marks->items[i].to;
-    return NULL;
-}
-
 /* To the value at the cursor, over a comma; false at the end. */
 static inline bool to_next(struct json_cursor *cursor)
 {
@@ -242,10 +233,10 @@ static inline bool to_next(struct json_cursor *cursor)
 static inline struct bytes take_value(struct json_cursor *cursor)
 {
     const char *from = cursor->at;
-    const char *marked = NULL;
-    if (from < cursor->end && (*from == '{' || *from == '['))
-        marked = marked_end(cursor->marks, from);
-    cursor->at = marked != NULL ? marked : skip_value(from, cursor->end);
+    const struct json_mark *mark = NULL;
+    if (cursor->marks != NULL && from < cursor->end && (*from == '{' || *from == '['))
+        mark = json_mark_of(cursor->marks, from);
+    cursor->at = mark != NULL ? mark->to : skip_value(from, cursor->end);
     return (struct bytes){ from, (size_t)(cursor->at - from) };
 }
 

@@ -57,18 +57,32 @@ struct json_rules {
 enum json_fault json_check(struct bytes text, const struct json_rules *rules, size_t *ret_at);
 
 /*
- * Where the outermost containers of a text end: json_check_marking() notes them as it passes, so
- * that a walk right afterwards need not look for their ends again.
+ * What the check learns about the outermost containers of a text as it passes, so that a walk right
+ * afterwards need not learn it again.
  */
 #define JSON_MARKS 8
 
+struct json_mark {
+    const char *from; /* the opening bracket */
+    const char *to;   /* behind the closing one */
+    size_t members;   /* of an object ... */
+    size_t key_min;   /* ... and its shortest and longest key, in bytes as written */
+    size_t key_max;
+};
+
 struct json_marks {
     unsigned count;
-    struct {
-        const char *from; /* the opening bracket */
-        const char *to;   /* behind the closing one */
-    } items[JSON_MARKS];
+    struct json_mark items[JSON_MARKS];
 };
+
+/* The mark of a container of the text; NULL when it has none. */
+static inline const struct json_mark *json_mark_of(const struct json_marks *marks, const char *from)
+{
+    for (unsigned i = 0; i < marks->count; i++)
+        if (marks->items[i].from == from)
+            return &marks->items[i];
+    return NULL;
+}
 
 /* json_check() that also sets `*ret_marks`, of use only for a sound text. */
 enum json_fault json_check_marking(struct bytes text, const struct json_rules *rules,

@@ -232,8 +232,21 @@ static inline const char *scan_separator(struct scanner *s, const char *at, char
     return at + 1;
 }
 
+/* What a mark says about an object. */
+struct key_facts {
+    size_t members, shortest, longest;
+};
+
+static inline void note_key(struct key_facts *facts, size_t len)
+{
+    facts->members++;
+    facts->shortest = len < facts->shortest ? len : facts->shortest;
+    facts->longest = len > facts->longest ? len : facts->longest;
+}
+
 /* A key, the colon and the value. */
-static const char *scan_member(struct scanner *s, const char *at, struct json_object_keys *keys)
+static const char *scan_member(struct scanner *s, const char *at, struct json_object_keys *keys,
+                               struct key_facts *facts)
 {
     at = skip_blank(at, s->end);
     if (at >= s->end || *at != '"')
@@ -244,6 +257,7 @@ static const char *scan_member(struct scanner *s, const char *at, struct json_ob
     if (at == NULL)
         return NULL;
     struct bytes name = { key, (size_t)(at - 1 - key) };
+    note_key(facts, name.len);
     enum json_key_verdict verdict =
         s->rules->duplicates ? JSON_KEY_NEW : json_keys_add(&s->table, keys, name, escaped);
     if (verdict != JSON_KEY_NEW)
@@ -254,18 +268,24 @@ static const char *scan_member(struct scanner *s, const char *at, struct json_ob
     return scan_value(s, at + 1);
 }
 
-static const char *scan_object(struct scanner *s, const char *at)
+/* `mark` may be NULL. */
+static const char *scan_object(struct scanner *s, const char *at, struct json_mark *mark)
 {
     struct json_object_keys keys;
+    struct key_facts facts = { .shortest = SIZE_MAX };
     json_object_keys_init(&keys);
     at = skip_blank(at, s->end);
-    if (at < s->end && *at == '}')
-        return at + 1;
-    bool closed = false;
+    bool closed = at < s->end && *at == '}';
+    at += closed;
     while (at != NULL && !closed) {
-        at = scan_member(s, at, &keys);
+        at = scan_member(s, at, &keys, &facts);
         if (at != NULL)
             at = scan_separator(s, at, '}', &closed);
+    }
+    if (mark != NULL) {
+        mark->members = facts.members;
+        mark->key_min = facts.shortest;
+        mark->key_max = facts.longest;
     }
     return at;
 }
@@ -288,16 +308,16 @@ static const char *scan_container(struct scanner *s, const char *at)
 {
     if (s->depth >= s->rules->depth_max || s->depth >= JSON_DEPTH_CEILING)
         return fault(s, JSON_DEPTH, at);
-    unsigned mark = JSON_MARKS;
+    struct json_mark *mark = NULL;
     if (s->depth < MARKED_DEPTH && s->marks != NULL && s->marks->count < JSON_MARKS) {
-        mark = s->marks->count++;
-        s->marks->items[mark].from = at;
+        mark = &s->marks->items[s->marks->count++];
+        *mark = (struct json_mark){ .from = at };
     }
     s->depth++;
-    at = *at == '{' ? scan_object(s, at + 1) : scan_array(s, at + 1);
+    at = *at == '{' ? scan_object(s, at + 1, mark) : scan_array(s, at + 1);
     s->depth--;
-    if (mark < JSON_MARKS)
-        s->marks->items[mark].to = at;
+    if (mark != NULL)
+        mark->to = at;
     return at;
 }
 
