@@ -266,7 +266,10 @@ static void test_activity_is_stored_once(void **state)
     assert_int_equal(verdict.outcome, OUTCOME_APPLIED);
     assert_int_equal(stored, 2);
     assert_null(attempt(*state)); /* activity makes no row */
+    assert_true(replay_model_fold(*state, &event, 0, 1, &sink, &verdict));
+    assert_false(replay_model_activity_is_spread(*state));
     assert_true(replay_model_fold(*state, &event, 3, 9, &sink, &verdict));
+    assert_true(replay_model_activity_is_spread(*state));
     assert_int_equal(verdict.outcome, OUTCOME_DUPLICATE);
     items[0].event_id = id_of(2);
     assert_true(replay_model_fold(*state, &event, 0, 2, &sink, &verdict));

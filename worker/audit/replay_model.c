@@ -10,7 +10,8 @@ struct replay_model {
     struct model_attempt **slots; /* open addressing by id; NULL is a free one */
     size_t capacity;              /* a power of two */
     size_t count;
-    struct fingerprints activity;
+    struct fingerprints activity, activity_places; /* events; events and their partitions */
+    bool activity_spread;
 };
 
 struct replay_model *replay_model_new(int64_t version_jump_max)
@@ -38,6 +39,7 @@ void replay_model_free(struct replay_model *model)
         attempt_free(model->slots[i]);
     free(model->slots);
     fingerprints_release(&model->activity);
+    fingerprints_release(&model->activity_places);
     free(model);
 }
 
@@ -101,6 +103,11 @@ size_t replay_model_attempts(const struct replay_model *model)
 uint64_t replay_model_activity_events(const struct replay_model *model)
 {
     return model->activity.count;
+}
+
+bool replay_model_activity_is_spread(const struct replay_model *model)
+{
+    return model->activity_spread;
 }
 
 /* The attempt of that id, made with version 1 if it is not known yet. */
@@ -225,15 +232,29 @@ static bool fold_started(struct replay_model *model, const struct event *event, 
     return true;
 }
 
-static bool fold_activity(struct replay_model *model, const struct event *event,
+/* Whether the event was never there before, in any partition. */
+static bool note_activity(struct replay_model *model, const struct activity *item,
+                          int32_t partition, bool *ret_new)
+{
+    struct rng rng = { uuid_hash(&item->event_id) ^ (uint64_t)item->occurred_at_us };
+    uint64_t event = rng_next(&rng);
+    rng.state ^= (uint64_t)partition;
+    bool new_here;
+    if (!fingerprints_add(&model->activity, event, ret_new) ||
+        !fingerprints_add(&model->activity_places, rng_next(&rng), &new_here))
+        return false;
+    model->activity_spread |= new_here && !*ret_new;
+    return true;
+}
+
+static bool fold_activity(struct replay_model *model, const struct event *event, int32_t partition,
                           const struct model_sink *sink, struct verdict *ret)
 {
     ret->outcome = OUTCOME_DUPLICATE;
     for (size_t i = 0; i < event->activity.count; i++) {
         const struct activity *item = &event->activity.items[i];
-        struct rng rng = { uuid_hash(&item->event_id) ^ (uint64_t)item->occurred_at_us };
         bool is_new;
-        if (!fingerprints_add(&model->activity, rng_next(&rng), &is_new))
+        if (!note_activity(model, item, partition, &is_new))
             return false;
         if (!is_new)
             continue;
@@ -250,7 +271,7 @@ bool replay_model_fold(struct replay_model *model, const struct event *event, in
     struct verdict verdict = { 0 };
     bool good = true;
     if (event->type == EVENT_ACTIVITY)
-        good = fold_activity(model, event, sink, &verdict);
+        good = fold_activity(model, event, partition, sink, &verdict);
     else if (event->type == EVENT_STARTED)
         good = fold_started(model, event, partition, &verdict);
     else

@@ -3,7 +3,7 @@
  *
  * The auditor folds the log with it and compares. It shares the decoder with the engine and
  * nothing else: no batches, no merged patches, no fast way; so a mistake in those cannot hide here.
- * It keeps one entry for each attempt and eight bytes for each distinct activity event, whatever
+ * It keeps one entry for each attempt and some 30 bytes for each distinct activity event, whatever
  * the length of the log. It owns copies of all that it keeps.
  */
 #ifndef WORKER_AUDIT_REPLAY_MODEL_H
@@ -75,5 +75,8 @@ struct model_attempt *replay_model_next(const struct replay_model *model, size_t
 
 size_t replay_model_attempts(const struct replay_model *model);
 uint64_t replay_model_activity_events(const struct replay_model *model); /* distinct ones */
+
+/* Whether one activity event came in several partitions, so that nobody knows which was first. */
+bool replay_model_activity_is_spread(const struct replay_model *model);
 
 #endif

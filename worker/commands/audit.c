@@ -61,20 +61,57 @@ static int parse_options(struct audit *audit, int argc, char **argv)
     return EX_OK;
 }
 
+static void adopt(struct settings *settings, const char *name, int64_t value)
+{
+    const struct {
+        const char *name;
+        int64_t *target;
+    } own[] = {
+        { "max_activity_events", &settings->max_activity_events },
+        { "max_answer_keys", &settings->max_answer_keys },
+        { "max_depth", &settings->max_depth },
+        { "max_name_bytes", &settings->max_name_bytes },
+        { "max_number_digits", &settings->max_number_digits },
+        { "max_number_exponent", &settings->max_number_exponent },
+        { "max_value_bytes", &settings->max_value_bytes },
+        { "max_version_jump", &settings->max_version_jump },
+    };
+    for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
+        if (strcmp(own[i].name, name) == 0)
+            *own[i].target = value;
+    }
+}
+
+/* The auditor judges by the limits that the workers judged by, whatever its own are. */
+static bool adopt_settings(struct audit *audit, struct err *err)
+{
+    struct pg_rows *rows;
+    if (!pg_client_run(audit->db, "audit_settings.sql", NULL, 0, &rows, err))
+        return false;
+    for (size_t i = 0; i < pg_rows_count(rows); i++)
+        adopt(&audit->settings, pg_rows_text(rows, i, 0, ""), pg_rows_int(rows, i, 1));
+    pg_rows_free(rows);
+    audit->limits = settings_limits(&audit->settings);
+    return true;
+}
+
 static bool open_all(struct audit *audit, struct err *err)
 {
-    const struct pg_client_options options = { .url = audit->settings->database_url,
-                                               .schema = audit->settings->schema,
+    const struct pg_client_options options = { .url = audit->settings.database_url,
+                                               .schema = audit->settings.schema,
                                                .application_name = "attemptd audit",
                                                .standby_ok = true };
-    if (!kafka_setup_init(&audit->kafka, audit->settings, err))
+    if (!kafka_setup_init(&audit->kafka, &audit->settings, err))
         return false;
     struct kafka_cluster cluster;
     audit->admin = kafka_admin_new(&audit->kafka.options, err);
     return audit->admin != NULL && kafka_admin_cluster(audit->admin, &cluster, err) &&
            pg_client_connect(&options, &audit->db, err) &&
            pg_client_execute(audit->db, "begin a snapshot",
-                             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err);
+                             "SET idle_in_transaction_session_timeout = 0;"
+                             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+                             err) &&
+           adopt_settings(audit, err);
 }
 
 static void close_all(struct audit *audit)
@@ -89,9 +126,7 @@ static void close_all(struct audit *audit)
 
 int audit_command(const struct settings *settings, int argc, char **argv)
 {
-    struct audit audit = { .settings = settings,
-                           .limits = settings_limits(settings),
-                           .clock = clock_system() };
+    struct audit audit = { .settings = *settings, .clock = clock_system() };
     struct err err;
     int code = parse_options(&audit, argc, argv);
     if (code != EX_OK)

@@ -22,15 +22,16 @@ struct difference *differences_add(struct differences *differences, const char *
     return difference;
 }
 
-void differences_put(struct differences *differences, const char *table, const char *key,
-                     const char *expected, const char *found)
+struct difference *differences_put(struct differences *differences, const char *table,
+                                   const char *key, const char *expected, const char *found)
 {
     struct difference *difference = differences_add(differences, table);
     if (difference == NULL)
-        return;
+        return NULL;
     (void)snprintf(difference->key, sizeof difference->key, "%s", key);
     (void)snprintf(difference->expected, sizeof difference->expected, "%s", expected);
     (void)snprintf(difference->found, sizeof difference->found, "%s", found);
+    return difference;
 }
 
 void differences_compare(struct differences *differences, const char *table, const char *key,
@@ -41,16 +42,17 @@ void differences_compare(struct differences *differences, const char *table, con
         return;
     (void)snprintf(texts[0], sizeof texts[0], "%" PRId64, expected);
     (void)snprintf(texts[1], sizeof texts[1], "%" PRId64, found);
-    differences_put(differences, table, key, texts[0], texts[1]);
+    (void)differences_put(differences, table, key, texts[0], texts[1]);
 }
 
 void differences_excuse(struct differences *differences,
-                        bool (*excused)(void *self, const struct uuid *attempt_id), void *self)
+                        bool (*excused)(void *self, const struct difference *difference),
+                        void *self)
 {
     size_t kept = 0;
     for (size_t i = 0; i < differences->kept; i++) {
         const struct difference *difference = &differences->items[i];
-        if (difference->has_attempt && excused(self, &difference->attempt_id))
+        if (excused(self, difference))
             differences->count--;
         else
             differences->items[kept++] = *difference;

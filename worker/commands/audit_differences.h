@@ -19,6 +19,7 @@ struct difference {
     const char *table; /* a literal */
     char key[96];
     char expected[64], found[200];
+    bool about_order; /* explained if the order of its events is not known */
     bool has_attempt;
     struct uuid attempt_id;
 };
@@ -36,15 +37,16 @@ void differences_release(struct differences *differences);
 struct difference *differences_add(struct differences *differences, const char *table);
 
 /* The same, filled in. */
-void differences_put(struct differences *differences, const char *table, const char *key,
-                     const char *expected, const char *found);
+struct difference *differences_put(struct differences *differences, const char *table,
+                                   const char *key, const char *expected, const char *found);
 
 /* Two numbers that should be equal: nothing happens when they are. */
 void differences_compare(struct differences *differences, const char *table, const char *key,
                          int64_t expected, int64_t found);
 
-/* Takes back what `excused` says about its attempt. */
+/* Takes back those that `excused` says are explained. */
 void differences_excuse(struct differences *differences,
-                        bool (*excused)(void *self, const struct uuid *attempt_id), void *self);
+                        bool (*excused)(void *self, const struct difference *difference),
+                        void *self);
 
 #endif

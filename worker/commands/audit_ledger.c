@@ -97,8 +97,8 @@ static void compare_tables(struct differences *differences, const struct audit_p
         char texts[2][32];
         (void)snprintf(texts[0], sizeof texts[0], "at most %" PRId64, counters[OUTCOME_APPLIED]);
         (void)snprintf(texts[1], sizeof texts[1], "%" PRId64, partition->submits);
-        differences_put(differences, "submissions: rows <= applied", partition->name, texts[0],
-                        texts[1]);
+        (void)differences_put(differences, "submissions: rows <= applied", partition->name,
+                              texts[0], texts[1]);
     }
     if (partition->published > partition->next)
         differences_compare(differences, "ingest_progress: published_offset <= next_offset",

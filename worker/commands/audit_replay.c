@@ -2,6 +2,7 @@
  * The log, once through: how many records it holds, and with --replay what each of them must have
  * become, held against rejected_writes and dead_letters record by record.
  */
+#include "worker/commands/audit_contents.h"
 #include "worker/commands/audit_outcomes.h"
 #include "worker/commands/audit_work.h"
 #include "worker/kafka/kafka_reader.h"
@@ -14,7 +15,7 @@ struct reading {
     struct audit *audit;
     struct audit_partition *partition;
     struct audit_outcomes outcomes;
-    struct audit_activity *activity;
+    struct audit_contents contents;
     struct model_sink sink;
     struct arena arena;
     struct err *err;
@@ -34,8 +35,9 @@ static void describe(char *text, size_t size, enum outcome outcome, const char *
                      int64_t row_version)
 {
     if (outcome == OUTCOME_STALE || outcome == OUTCOME_LATE)
-        (void)snprintf(text, size, "%s %s at version %" PRId64, outcome_name(outcome),
-                       reason != NULL ? reason : "", row_version);
+        (void)snprintf(text, size, "%s%s%s at version %" PRId64, outcome_name(outcome),
+                       reason != NULL && *reason != '\0' ? " " : "", reason != NULL ? reason : "",
+                       row_version);
     else
         (void)snprintf(text, size, "%s %s", outcome_name(outcome), reason != NULL ? reason : "");
 }
@@ -157,8 +159,12 @@ static bool judge(struct reading *reading, const struct record *record,
         audit->refused_by_database++;
         return true;
     }
-    return replay_model_fold(audit->model, &event, record->tp.partition, record->offset,
-                             &reading->sink, &ret->verdict);
+    if (!replay_model_fold(audit->model, &event, record->tp.partition, record->offset,
+                           &reading->sink, &ret->verdict))
+        return false;
+    if (ret->verdict.outcome == OUTCOME_STALE || ret->verdict.outcome == OUTCOME_LATE)
+        audit_contents_rejected(&reading->contents, &event, record->offset);
+    return true;
 }
 
 /* The row of this record; rows before it belong to records that the log does not have. */
@@ -176,8 +182,8 @@ static bool row_of(struct reading *reading, const struct record *record, struct 
             return true;
         char key[96];
         (void)snprintf(key, sizeof key, "%.60s@%" PRId64, reading->partition->name, row->offset);
-        differences_put(&reading->audit->differences, "rows without a record", key, "no row",
-                        outcome_name(row->outcome));
+        (void)differences_put(&reading->audit->differences, "rows without a record", key, "no row",
+                              outcome_name(row->outcome));
         audit_outcomes_pass(&reading->outcomes);
     }
 }
@@ -197,7 +203,7 @@ static bool replay_record(struct reading *reading, const struct record *record)
         reading->partition->replayed_gaps++;
     if (found)
         audit_outcomes_pass(&reading->outcomes);
-    return audit_activity_compare(reading->activity, false, reading->err);
+    return audit_contents_compare(&reading->contents, false, reading->err);
 }
 
 static bool take_record(void *self, const struct record *record)
@@ -225,7 +231,7 @@ static bool survey(struct audit *audit, struct audit_partition *partition, struc
     if (!kafka_admin_topic(audit->admin, partition->topic, &topic, err))
         return false;
     if (!topic.exists || partition->partition >= topic.partition_count) {
-        differences_put(&audit->differences, "log", partition->name, "a partition", "none");
+        (void)differences_put(&audit->differences, "log", partition->name, "a partition", "none");
         return true;
     }
     if (!kafka_admin_log(audit->admin, partition->topic, partition->partition, &partition->log_low,
@@ -233,8 +239,8 @@ static bool survey(struct audit *audit, struct audit_partition *partition, struc
         return false;
     (void)snprintf(text, sizeof text, "%" PRId64, partition->log_high);
     if (partition->next > partition->log_high)
-        differences_put(&audit->differences, "log: next_offset <= end", partition->name,
-                        "not before next_offset", text);
+        (void)differences_put(&audit->differences, "log: next_offset <= end", partition->name,
+                              "not before next_offset", text);
     else
         partition->log_whole =
             partition->log_low <= partition->first || partition->next == partition->first;
@@ -288,19 +294,14 @@ static bool read_partition(struct audit *audit, struct audit_partition *partitio
     bool good = true;
     arena_init(&reading.arena, 1 << 16, 0);
     audit_outcomes_init(&reading.outcomes, audit->db, partition);
-    if (audit->model != NULL) {
-        reading.activity = audit_activity_new(audit);
-        good = reading.activity != NULL || err_set(err, ERR_RESOURCE, "ENOMEM", "out of memory");
-        if (good)
-            reading.sink = audit_activity_sink(reading.activity);
-    }
+    audit_contents_init(&reading.contents, audit, partition);
+    reading.sink = audit_contents_sink(&reading.contents);
     if (good && partition->next > partition->first)
         good = kafka_read_range(&audit->kafka.options, partition->topic, partition->partition,
                                 partition->first, partition->next, take_record, &reading, err) &&
                !reading.failed;
-    if (good && audit->model != NULL)
-        good = audit_activity_compare(reading.activity, true, err);
-    audit_activity_free(reading.activity);
+    good = good && audit_contents_compare(&reading.contents, true, err);
+    audit_contents_release(&reading.contents);
     audit_outcomes_release(&reading.outcomes);
     arena_release(&reading.arena);
     if (good) {
@@ -323,10 +324,15 @@ static bool read_topic(struct audit *audit, enum topic topic, struct err *err)
 }
 
 /* Attempts that others changed, or whose events lie in two partitions, are not held against us. */
-static bool excused(void *self, const struct uuid *attempt_id)
+static bool excused(void *self, const struct difference *difference)
 {
     const struct audit *audit = self;
-    const struct model_attempt *attempt = replay_model_find(audit->model, attempt_id);
+    const struct model_attempt *attempt;
+    if (difference->about_order)
+        return replay_model_activity_is_spread(audit->model);
+    if (!difference->has_attempt)
+        return false;
+    attempt = replay_model_find(audit->model, &difference->attempt_id);
     return attempt != NULL && (attempt->spread || attempt->foreign);
 }
 
@@ -341,8 +347,11 @@ static void loosen(struct audit *audit)
             partition->loose = true;
         spread |= attempt->spread;
     }
-    for (size_t i = 0; spread && i < audit->partition_count; i++)
-        audit->partitions[i].loose |= audit->partitions[i].kind == TOPIC_WRITES;
+    bool activity_spread = replay_model_activity_is_spread(audit->model);
+    for (size_t i = 0; i < audit->partition_count; i++) {
+        struct audit_partition *partition = &audit->partitions[i];
+        partition->loose |= partition->kind == TOPIC_WRITES ? spread : activity_spread;
+    }
 }
 
 bool audit_log(struct audit *audit, struct err *err)
@@ -355,7 +364,7 @@ bool audit_log(struct audit *audit, struct err *err)
     if (!count_unclaimed(audit, TOPIC_WRITES, err) || !count_unclaimed(audit, TOPIC_ACTIVITY, err))
         return false;
     if (audit->replay && !audit->log_cut) {
-        audit->model = replay_model_new(audit->settings->max_version_jump);
+        audit->model = replay_model_new(audit->settings.max_version_jump);
         if (audit->model == NULL)
             return err_set(err, ERR_RESOURCE, "ENOMEM", "out of memory");
     }

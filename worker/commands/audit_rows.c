@@ -1,184 +1,74 @@
 /*
- * The attempts and the activity that the replay leaves, against the rows: expected rows go to
- * PostgreSQL in batches of JSON, what differs comes back.
+ * The attempts that the replay leaves, against the rows: expected rows go to PostgreSQL in batches,
+ * what differs comes back.
  */
-#include "common/json.h"
+#include "worker/commands/audit_batch.h"
 #include "worker/commands/audit_work.h"
 #include "worker/events/canonical.h"
 
-#include <inttypes.h>
 #include <sodium.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-#define BATCH_BYTES   ((size_t)2 << 20)
-#define BATCH_ROWS    1000
-#define LIMIT_BYTES   ((size_t)512 << 20)
-#define UUID_SMALLEST "00000000-0000-0000-0000-000000000000"
-
-struct batch {
-    struct buf text;
-    size_t rows;
-};
-
-static void batch_begin(struct batch *batch)
-{
-    buf_clear(&batch->text);
-    buf_put_char(&batch->text, '[');
-    batch->rows = 0;
-}
-
-static bool batch_is_full(const struct batch *batch)
-{
-    return batch->rows >= BATCH_ROWS || batch->text.len >= BATCH_BYTES;
-}
-
-static bool batch_run(struct audit *audit, struct batch *batch, const char *file,
-                      struct pg_rows **ret, struct err *err)
-{
-    buf_put(&batch->text, (struct bytes){ "]", 2 }); /* with its NUL */
-    if (batch->text.failed)
-        return err_set(err, ERR_RESOURCE, "ENOMEM", "no memory for the comparison");
-    const char *params[] = { batch->text.ptr };
-    return pg_client_run(audit->db, file, params, 1, ret, err);
-}
-
-static void put_uuid(struct buf *out, const char *name, const struct uuid *id)
-{
-    char text[UUID_TEXT_LEN + 1];
-    buf_printf(out, ",\"%s\":\"%s\"", name, uuid_format(id, text));
-}
-
-static void put_int(struct buf *out, const char *name, int64_t value)
-{
-    buf_printf(out, ",\"%s\":%" PRId64, name, value);
-}
-
-/* ----------------------------------------------------------------------------------- activity */
-
-struct audit_activity {
-    struct audit *audit;
-    struct batch batch;
-};
-
-struct audit_activity *audit_activity_new(struct audit *audit)
-{
-    struct audit_activity *activity = calloc(1, sizeof *activity);
-    if (activity == NULL)
-        return NULL;
-    activity->audit = audit;
-    buf_init(&activity->batch.text, LIMIT_BYTES);
-    batch_begin(&activity->batch);
-    return activity;
-}
-
-void audit_activity_free(struct audit_activity *activity)
-{
-    if (activity == NULL)
-        return;
-    buf_release(&activity->batch.text);
-    free(activity);
-}
-
-static void stored(void *self, const struct uuid *attempt_id, const struct activity *item)
-{
-    struct audit_activity *activity = self;
-    struct buf *out = &activity->batch.text;
-    buf_put(out,
-            activity->batch.rows++ == 0 ? BYTES("{\"event_type\":") : BYTES(",{\"event_type\":"));
-    json_put_string(out, item->event_type);
-    put_uuid(out, "event_id", &item->event_id);
-    put_uuid(out, "attempt_id", attempt_id);
-    put_int(out, "at_us", item->occurred_at_us);
-    if (bytes_present(item->payload)) {
-        buf_put(out, BYTES(",\"payload\":"));
-        buf_put(out, item->payload);
-    }
-    buf_put_char(out, '}');
-}
-
-struct model_sink audit_activity_sink(struct audit_activity *activity)
-{
-    return (struct model_sink){ activity, stored };
-}
-
-bool audit_activity_compare(struct audit_activity *activity, bool all, struct err *err)
-{
-    struct pg_rows *rows;
-    if (activity->batch.rows == 0 || (!all && !batch_is_full(&activity->batch)))
-        return true;
-    if (!batch_run(activity->audit, &activity->batch, "audit_activity.sql", &rows, err))
-        return false;
-    for (size_t i = 0; i < pg_rows_count(rows); i++)
-        differences_put(&activity->audit->differences, "activity_events",
-                        pg_rows_text(rows, i, 0, ""), "as in the log",
-                        pg_rows_bool(rows, i, 1) ? "no row" : "other contents");
-    pg_rows_free(rows);
-    batch_begin(&activity->batch);
-    return true;
-}
-
-/* ----------------------------------------------------------------------------------- attempts */
+#define ANSWERS_LIMIT_BYTES ((size_t)512 << 20)
+#define UUID_SMALLEST       "00000000-0000-0000-0000-000000000000"
 
 struct expecting {
     struct audit *audit;
-    struct batch batch;
+    struct audit_batch batch;
     struct buf answers, canonical;
     struct arena scratch;
 };
 
-static void put_start(struct buf *out, const struct started *start)
+static void put_start(struct audit_batch *batch, const struct started *start)
 {
-    put_uuid(out, "exam_id", &start->exam_id);
-    put_uuid(out, "student_id", &start->student_id);
-    put_int(out, "started_us", start->started_at_us);
+    audit_batch_uuid(batch, "exam_id", &start->exam_id);
+    audit_batch_uuid(batch, "student_id", &start->student_id);
+    audit_batch_int(batch, "started_us", start->started_at_us);
     if (start->has_deadline)
-        put_int(out, "deadline_us", start->deadline_at_us);
+        audit_batch_int(batch, "deadline_us", start->deadline_at_us);
 }
 
 static bool put_submit(struct expecting *expecting, const struct model_attempt *attempt,
                        struct err *err)
 {
-    struct buf *out = &expecting->batch.text;
+    struct audit_batch *batch = &expecting->batch;
     uint8_t digest[HASH_256_BYTES];
     char hex[2 * HASH_256_BYTES + 1];
-    put_int(out, "submitted_us", attempt->submitted_at_us);
-    put_uuid(out, "submit_id", &attempt->submit_id);
-    put_int(out, "submit_version", attempt->submit_expected + 1);
-    put_int(out, "submit_missing", attempt->submit_missing);
-    put_int(out, "submit_partition", attempt->submit_partition);
-    put_int(out, "submit_offset", attempt->submit_offset);
-    buf_put(out, BYTES(",\"submit_topic\":"));
-    json_put_string(out, bytes_of(expecting->audit->kafka.names.topics[TOPIC_WRITES]));
+    audit_batch_int(batch, "submitted_us", attempt->submitted_at_us);
+    audit_batch_uuid(batch, "submit_id", &attempt->submit_id);
+    audit_batch_int(batch, "submit_version", attempt->submit_expected + 1);
+    audit_batch_int(batch, "submit_missing", attempt->submit_missing);
+    audit_batch_int(batch, "submit_partition", attempt->submit_partition);
+    audit_batch_int(batch, "submit_offset", attempt->submit_offset);
+    audit_batch_text(batch, "submit_topic",
+                     bytes_of(expecting->audit->kafka.names.topics[TOPIC_WRITES]));
     arena_reset(&expecting->scratch);
     if (!canonical_digest(buf_bytes(&expecting->answers), &expecting->scratch,
                           &expecting->canonical, digest))
         return err_set(err, ERR_RESOURCE, "ENOMEM", "no memory for the digest of an attempt");
-    buf_printf(out, ",\"digest\":\"%s\"", sodium_bin2hex(hex, sizeof hex, digest, sizeof digest));
+    (void)sodium_bin2hex(hex, sizeof hex, digest, sizeof digest);
+    audit_batch_text(batch, "digest", bytes_of(hex));
     return true;
 }
 
 static bool put_attempt(struct expecting *expecting, const struct model_attempt *attempt,
                         struct err *err)
 {
-    struct buf *out = &expecting->batch.text;
+    struct audit_batch *batch = &expecting->batch;
     buf_clear(&expecting->answers);
     members_put(&attempt->answers, &expecting->answers);
-    buf_put(out, expecting->batch.rows++ == 0 ? BYTES("{\"status\":") : BYTES(",{\"status\":"));
-    buf_put(out, attempt->submitted ? BYTES("\"submitted\"") : BYTES("\"in_progress\""));
-    put_uuid(out, "id", &attempt->id);
-    put_int(out, "version", attempt->version);
-    buf_put(out, BYTES(",\"answers\":"));
-    buf_put(out, buf_bytes(&expecting->answers));
-    if (attempt->auto_save_data != NULL) {
-        buf_put(out, BYTES(",\"auto_save_data\":"));
-        buf_put(out, bytes_of(attempt->auto_save_data));
-    }
+    audit_batch_row(batch, "status",
+                    attempt->submitted ? BYTES("submitted") : BYTES("in_progress"));
+    audit_batch_uuid(batch, "id", &attempt->id);
+    audit_batch_int(batch, "version", attempt->version);
+    audit_batch_json(batch, "answers", buf_bytes(&expecting->answers));
+    if (attempt->auto_save_data != NULL)
+        audit_batch_json(batch, "auto_save_data", bytes_of(attempt->auto_save_data));
     if (attempt->has_start)
-        put_start(out, &attempt->start);
+        put_start(batch, &attempt->start);
     if (attempt->submitted && !put_submit(expecting, attempt, err))
         return false;
-    buf_put_char(out, '}');
+    audit_batch_row_end(batch);
     return true;
 }
 
@@ -214,12 +104,11 @@ static bool compare_batch(struct expecting *expecting, struct err *err)
     struct pg_rows *rows;
     if (expecting->batch.rows == 0)
         return true;
-    if (!batch_run(expecting->audit, &expecting->batch, "audit_attempts.sql", &rows, err))
+    if (!audit_batch_run(&expecting->batch, expecting->audit->db, "audit_attempts.sql", &rows, err))
         return false;
     for (size_t i = 0; i < pg_rows_count(rows); i++)
         take_difference(expecting->audit, rows, i);
     pg_rows_free(rows);
-    batch_begin(&expecting->batch);
     return true;
 }
 
@@ -228,11 +117,10 @@ static bool compare_attempts(struct expecting *expecting, struct err *err)
     struct audit *audit = expecting->audit;
     size_t cursor = 0, done = 0;
     const struct model_attempt *attempt;
-    batch_begin(&expecting->batch);
     while ((attempt = replay_model_next(audit->model, &cursor)) != NULL) {
         if (!put_attempt(expecting, attempt, err))
             return false;
-        if (batch_is_full(&expecting->batch) && !compare_batch(expecting, err))
+        if (audit_batch_is_full(&expecting->batch) && !compare_batch(expecting, err))
             return false;
         done++;
         if (progress_due(&audit->progress, clock_monotonic_ms(&audit->clock)))
@@ -253,8 +141,8 @@ static void look_up(struct audit *audit, const struct pg_rows *rows, size_t row)
     if (pg_rows_bool(rows, row, 1))
         audit->foreign_attempts++;
     else
-        differences_put(&audit->differences, "attempts", pg_rows_text(rows, row, 0, ""), "no row",
-                        "a row that no event made");
+        (void)differences_put(&audit->differences, "attempts", pg_rows_text(rows, row, 0, ""),
+                              "no row", "a row that no event made");
 }
 
 static bool find_strangers(struct audit *audit, struct err *err)
@@ -290,15 +178,15 @@ static void count_attempts(struct audit *audit)
 bool audit_rows(struct audit *audit, struct err *err)
 {
     struct expecting expecting = { .audit = audit };
-    buf_init(&expecting.batch.text, LIMIT_BYTES);
-    buf_init(&expecting.answers, LIMIT_BYTES);
-    buf_init(&expecting.canonical, LIMIT_BYTES);
+    audit_batch_init(&expecting.batch);
+    buf_init(&expecting.answers, ANSWERS_LIMIT_BYTES);
+    buf_init(&expecting.canonical, ANSWERS_LIMIT_BYTES);
     arena_init(&expecting.scratch, 1 << 16, 0);
     bool good = compare_attempts(&expecting, err) && find_strangers(audit, err);
     arena_release(&expecting.scratch);
     buf_release(&expecting.canonical);
     buf_release(&expecting.answers);
-    buf_release(&expecting.batch.text);
+    audit_batch_release(&expecting.batch);
     if (!good)
         return false;
     count_attempts(audit);

@@ -6,7 +6,8 @@
  *
  *     audit_ledger.c   conservation: the counters, the tables of outcomes, the length of the log
  *     audit_replay.c   the log, record by record, against the tables of outcomes
- *     audit_rows.c     the attempts and activity that the replay leaves, against the rows
+ *     audit_contents.c the contents of activity and rejected writes, beside it
+ *     audit_rows.c     the attempts that the replay leaves, against the rows
  *     audit_report.c   what is said about it
  */
 #ifndef WORKER_COMMANDS_AUDIT_WORK_H
@@ -45,7 +46,7 @@ struct audit_facts {
 };
 
 struct audit {
-    const struct settings *settings;
+    struct settings settings; /* with the limits that the workers judge by */
     bool replay, json, quiet;
     struct decode_limits limits;
     struct clock clock;
@@ -73,17 +74,5 @@ bool audit_rows(struct audit *audit, struct err *err);
 
 /* To stdout. True when everything that was asked for is proved. */
 bool audit_report(struct audit *audit);
-
-/* -------------------------------------------------------------------- between replay and rows */
-
-/* Collects activity that must be stored, and compares it in batches. */
-struct audit_activity;
-
-struct audit_activity *audit_activity_new(struct audit *audit);
-void audit_activity_free(struct audit_activity *activity);
-struct model_sink audit_activity_sink(struct audit_activity *activity);
-
-/* Compares when enough has come, or in any case. */
-bool audit_activity_compare(struct audit_activity *activity, bool all, struct err *err);
 
 #endif
