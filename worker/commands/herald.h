@@ -18,6 +18,7 @@ struct herald {
     int64_t ttl_hint_s;
     uint32_t news;        /* the number of the piece of news under way; others are forgotten */
     uint32_t outstanding; /* messages of it that were not confirmed yet */
+    uint64_t number;      /* the housekeeper's, for its confirmation */
     bool under_way;
     struct buf key, id, value;
 };
@@ -31,7 +32,7 @@ struct publisher herald_port(struct herald *herald);
 /* For housekeeper_options.publish; `self` is the herald. */
 bool herald_publish(void *self, const struct housekeeper_news *news);
 
-/* All of the last news has arrived; true once. */
-bool herald_confirmed(struct herald *herald);
+/* All of the last news has arrived: true once, with its number. */
+bool herald_confirmed(struct herald *herald, uint64_t *ret_number);
 
 #endif

@@ -59,8 +59,8 @@ static bool is_repeated(struct journal_log *journal, const struct err *err)
     return false;
 }
 
-static void log_trouble(struct journal_log *journal, const char *message, const struct err *err,
-                        int64_t next_try_ms)
+void journal_log_retry(struct journal_log *journal, const char *message, const struct err *err,
+                       int64_t next_try_ms)
 {
     if (is_repeated(journal, err))
         return;
@@ -142,8 +142,8 @@ static void note_line(void *self, const struct note *note)
             FIELDS(FIELD_INT("records", note->number), FIELD_INT("took_ms", note->duration_ms)));
         return;
     case NOTE_RETRYING:
-        log_trouble(journal, "the database does not do what it should; trying again", note->err,
-                    note->number);
+        journal_log_retry(journal, "the database does not do what it should; trying again",
+                          note->err, note->number);
         return;
     case NOTE_RESOLVED:
         log_line(journal->log, LEVEL_WARN, "a commit with unknown outcome was found out",

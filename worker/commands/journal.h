@@ -29,6 +29,10 @@ struct journal journal_log_port(struct journal_log *journal);
 /* For adapters that tell of trouble outside the engine; `what` names them. */
 void journal_log_trouble(struct journal_log *journal, const char *what, const struct err *err);
 
+/* Trouble that is tried again; the same trouble is told at most every ten seconds. */
+void journal_log_retry(struct journal_log *journal, const char *message, const struct err *err,
+                       int64_t next_try_ms);
+
 /* What an operator does about a halted partition: one sentence for each reason of DESIGN 1.7. */
 const char *halt_next_step(const char *reason);
 
