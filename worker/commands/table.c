@@ -4,6 +4,7 @@
 #include "worker/commands/migrate.h"
 #include "worker/commands/produce.h"
 #include "worker/commands/refresh.h"
+#include "worker/commands/run.h"
 #include "worker/commands/simulate.h"
 #include "worker/commands/status.h"
 
@@ -11,6 +12,9 @@
 #define KAFKA    (SETTINGS_ALWAYS | SETTINGS_KAFKA)
 
 const struct command command_table[] = {
+    { "run", "[--workers N] [--drain]", "the worker: from Kafka to PostgreSQL", run_help,
+      SETTINGS_ALWAYS | SETTINGS_DATABASE | SETTINGS_KAFKA | SETTINGS_LIMITS | SETTINGS_RUN,
+      run_command },
     { "migrate", "up | down | status", "keep the database's schema at this program's version",
       migrate_help, DATABASE, migrate_command },
     { "refresh", "[--json] [VIEW...]", "refresh materialized views now", refresh_help, DATABASE,

@@ -1,0 +1,22 @@
+#include "worker/commands/store_setup.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+void store_setup_init(struct store_setup *setup, const struct settings *settings, int index)
+{
+    *setup = (struct store_setup){ 0 };
+    outcome_settings_init(&setup->outcome_settings, settings);
+    char host[64] = "unknown";
+    (void)gethostname(host, sizeof host - 1);
+    (void)snprintf(setup->owner, sizeof setup->owner, "%s:%d:%d", host, (int)getpid(), index);
+    setup->options.session = pg_session_options_default();
+    setup->options.session.conninfo = settings->database_url;
+    setup->options.session.schema = settings->schema;
+    for (int i = 0; i < TOPIC_COUNT; i++)
+        setup->options.topics[i] = settings->topics[i];
+    setup->options.owner = setup->owner;
+    setup->options.outcome_settings = setup->outcome_settings.items;
+    setup->options.outcome_setting_count = OUTCOME_SETTINGS;
+    setup->options.accept_settings = settings->accept_settings;
+}
