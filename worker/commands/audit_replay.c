@@ -54,7 +54,7 @@ static void report(struct reading *reading, const struct record *record,
                        reading->partition->name, record->offset);
     (void)snprintf(difference->expected, sizeof difference->expected, "%s", expected);
     (void)snprintf(difference->found, sizeof difference->found, "%s", found);
-    difference->has_attempt = judgement->has_event && judgement->verdict.attempt != NULL;
+    difference->has_attempt = judgement->has_event;
     difference->attempt_id = judgement->attempt_id;
     char id[UUID_TEXT_LEN + 1];
     if (difference->has_attempt)

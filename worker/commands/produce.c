@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/json.h"
 #include "worker/commands/command.h"
+#include "worker/commands/interrupt.h"
 #include "worker/commands/progress.h"
 #include "worker/commands/record_line.h"
 #include "worker/commands/sender.h"
@@ -22,6 +23,7 @@
 
 #define BAD_LINES_SHOWN  20
 #define FLUSH_TIMEOUT_MS 60000
+#define LOOK_EVERY       64 /* lines between two looks for signals */
 
 const char produce_help[] =
     "Sends one event for each line of FILE (or of standard input, with - or without FILE):\n"
@@ -179,6 +181,11 @@ static int take_lines(struct produce *produce, FILE *from)
         if (!take_line(produce, (struct bytes){ text, (size_t)len }, &err))
             code = command_fail("produce", &err);
         show_progress(produce);
+        if (produce->lines % LOOK_EVERY == 0 && interrupt_seen()) {
+            (void)fprintf(stderr, "attemptd produce: stopped after line %" PRIu64 "\n",
+                          produce->lines);
+            code = EXIT_INTERRUPTED;
+        }
         if (produce->bad == BAD_LINES_SHOWN && produce->good == 0) {
             (void)fputs("attemptd produce: this does not look like JSON lines; stopped reading\n",
                         stderr);
@@ -227,6 +234,8 @@ static int summarize(struct produce *produce)
 static int produce_lines(struct produce *produce, FILE *from)
 {
     struct err err;
+    if (from != stdin) /* which may keep us waiting for the next line */
+        interrupt_hold();
     if (!produce->dry_run) {
         produce->sender = sender_new(produce->settings, &err);
         if (produce->sender == NULL)

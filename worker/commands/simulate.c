@@ -5,6 +5,7 @@
 
 #include "common/clock.h"
 #include "worker/commands/command.h"
+#include "worker/commands/interrupt.h"
 #include "worker/commands/progress.h"
 #include "worker/commands/record_line.h"
 #include "worker/commands/sender.h"
@@ -52,7 +53,11 @@ const char simulate_help[] =
     "  --json          the report as JSON, and no progress\n"
     "  --quiet         no progress\n"
     "\n"
-    "Exit codes: 0 all was acknowledged, 69 Kafka does not answer or did not acknowledge all.\n"
+    "Ctrl-C ends the exam early: what was sent is waited for and reported; a second one ends at\n"
+    "once.\n"
+    "\n"
+    "Exit codes: 0 all was acknowledged, 69 Kafka does not answer or did not acknowledge all, 130\n"
+    "ended early.\n"
     "\n"
     "Examples:\n"
     "  attemptd simulate --students 2000 --duration 60 --duplicates 0.01 --poison 0.002\n"
@@ -64,6 +69,7 @@ struct simulate {
     double speed; /* 0: not by the exam's clock */
     double rate;  /* records a second; 0: as fast as possible */
     bool begin_given, paced, dry_run, json, quiet;
+    bool interrupted;
 
     struct clock clock;
     int64_t started_ms;
@@ -294,12 +300,15 @@ static void wait_until_due(struct simulate *simulate, const struct exam_record *
 {
     int64_t due = due_ms(simulate, record), left;
     bool look = simulate->made % LOOK_EVERY == 0;
+    if (look)
+        simulate->interrupted |= interrupt_seen();
     if (due == 0 && !look)
         return;
-    while ((left = due - elapsed_ms(simulate)) > 0) {
+    while (!simulate->interrupted && (left = due - elapsed_ms(simulate)) > 0) {
         int64_t wait = left < 50 ? left : 50;
         (void)counts_of(simulate); /* takes delivery reports */
         (void)nanosleep(&(struct timespec){ .tv_nsec = (long)(wait * 1000000) }, NULL);
+        simulate->interrupted |= interrupt_seen();
         show_progress(simulate, record->at_ms);
     }
     show_progress(simulate, record->at_ms);
@@ -318,7 +327,7 @@ static bool put_line(struct simulate *simulate, const struct record *record, str
 static bool play(struct simulate *simulate, struct err *err)
 {
     struct exam_record record;
-    while (exam_next(simulate->exam, &record)) {
+    while (!simulate->interrupted && exam_next(simulate->exam, &record)) {
         wait_until_due(simulate, &record);
         bool good = simulate->sender != NULL
                         ? sender_send(simulate->sender, &record.record, record.kind, err)
@@ -347,14 +356,16 @@ static int play_and_report(struct simulate *simulate)
         .expected = exam_expectation(simulate->exam),
         .counts = counts_of(simulate),
         .seconds = (double)elapsed_ms(simulate) / 1000.0,
-        .complete = complete,
+        .complete = complete && !simulate->interrupted,
     };
     FILE *to = simulate->dry_run ? stderr : stdout;
     if (simulate->json)
         simulate_report_json(&report, to);
     else if (!simulate->dry_run || !simulate->quiet)
         simulate_report_table(&report, to);
-    return complete ? EX_OK : command_fail("simulate", &err);
+    if (!complete)
+        return command_fail("simulate", &err);
+    return simulate->interrupted ? EXIT_INTERRUPTED : EX_OK;
 }
 
 int simulate_command(const struct settings *settings, int argc, char **argv)
@@ -368,6 +379,7 @@ int simulate_command(const struct settings *settings, int argc, char **argv)
     choose_begin(&simulate);
     progress_start(&simulate.progress, simulate.quiet);
     buf_init(&simulate.line, 1 << 24);
+    interrupt_hold();
     if (!simulate.dry_run) {
         simulate.sender = sender_new(settings, &err);
         if (simulate.sender == NULL)

@@ -1,0 +1,29 @@
+#include "worker/commands/interrupt.h"
+
+#include <signal.h>
+#include <stddef.h>
+#include <time.h>
+
+static sigset_t both(void)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGTERM);
+    return set;
+}
+
+void interrupt_hold(void)
+{
+    sigset_t set = both();
+    (void)sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+bool interrupt_seen(void)
+{
+    sigset_t set = both();
+    if (sigtimedwait(&set, NULL, &(struct timespec){ 0 }) < 0)
+        return false;
+    (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
+    return true;
+}
