@@ -133,6 +133,12 @@ BEGIN
         INSERT INTO attempt_answers (attempt_id, question_id, answer)
         SELECT new.id, key, value FROM jsonb_each(new.answers)
         ON CONFLICT DO NOTHING;
+        -- Without digest: a worker fills that in.
+        INSERT INTO submissions (attempt_id, version, submitted_at, after_deadline)
+        VALUES (new.id, new.version, new.submitted_at,
+                CASE WHEN new.exam_id IS NOT NULL
+                     THEN coalesce(new.submitted_at > new.deadline_at, false) END)
+        ON CONFLICT DO NOTHING;
     END IF;
     UPDATE attempt_rows
     SET revision = revision + 1, foreign_revision = revision + 1, updated_at = now()

@@ -9,9 +9,10 @@ FROM (VALUES
     ('rejected_writes',     '{SELECT,INSERT}'),
     ('dead_letters',        '{SELECT,INSERT}'),
     ('ingest_progress',     '{SELECT,INSERT,UPDATE}'),
-    ('foreign_changes',     '{SELECT,DELETE}'),
+    ('foreign_changes',     '{SELECT,UPDATE,DELETE}'),
     ('foreign_progress',    '{SELECT,UPDATE}'),
     ('view_schedules',      '{SELECT,UPDATE}'),
+    ('view_requests',       '{SELECT,INSERT,UPDATE}'),
     ('outcome_settings',    '{SELECT,INSERT}'),
     ('schema_migrations',   '{SELECT}')
 ) AS t (name, rights)
