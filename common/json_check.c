@@ -3,6 +3,7 @@
  */
 #include "common/json.h"
 #include "common/json_keys.h"
+#include "common/utf8.h"
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -42,31 +43,6 @@ static inline const char *skip_blank(const char *at, const char *end)
     while (at < end && *at <= ' ' && is_blank(*at))
         at++;
     return at;
-}
-
-static inline bool is_continuation(char c)
-{
-    return ((unsigned char)c & 0xc0) == 0x80;
-}
-
-/* Bytes of the UTF-8 sequence at `at`, whose first byte is not ASCII; 0 when it is none. The second
- * byte's range is what keeps out overlong forms, surrogates and what lies above U+10FFFF. */
-static size_t utf8_sequence(const char *at, const char *end)
-{
-    unsigned char lead = (unsigned char)*at;
-    size_t rest = (size_t)(end - at);
-    if (lead < 0xc2 || lead > 0xf4 || rest < 2)
-        return 0;
-    unsigned char second = (unsigned char)at[1];
-    if (lead < 0xe0)
-        return is_continuation(at[1]) ? 2 : 0;
-    unsigned char low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-    unsigned char high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-    if (second < low || second > high || rest < 3 || !is_continuation(at[2]))
-        return 0;
-    if (lead < 0xf0)
-        return 3;
-    return rest >= 4 && is_continuation(at[3]) ? 4 : 0;
 }
 
 /* Past the characters of a string that need no look: no quote, escape, control, non-ASCII byte. */
@@ -387,20 +363,6 @@ enum json_fault json_check_marking(struct bytes text, const struct json_rules *r
     if (found != JSON_NO_MEMORY && !json_is_utf8(text))
         return JSON_UTF8;
     return found;
-}
-
-bool json_is_utf8(struct bytes text)
-{
-    if (text.len == 0)
-        return true;
-    const char *end = text.ptr + text.len;
-    for (const char *at = text.ptr; at < end;) {
-        size_t len = (unsigned char)*at < 0x80 ? 1 : utf8_sequence(at, end);
-        if (len == 0)
-            return false;
-        at += len;
-    }
-    return true;
 }
 
 bool json_is_blank(struct bytes text)

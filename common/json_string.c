@@ -2,6 +2,7 @@
  * Strings of JSON: escapes undone and written.
  */
 #include "common/json.h"
+#include "common/utf8.h"
 
 struct bytes json_unquote(struct bytes value)
 {
@@ -130,6 +131,20 @@ size_t json_unescaped_len(struct bytes raw)
     return len;
 }
 
+bool json_is_utf8(struct bytes text)
+{
+    if (text.len == 0)
+        return true;
+    const char *end = text.ptr + text.len;
+    for (const char *at = text.ptr; at < end;) {
+        size_t len = utf8_sequence(at, end);
+        if (len == 0)
+            return false;
+        at += len;
+    }
+    return true;
+}
+
 static void put_escape(struct buf *buf, unsigned char c)
 {
     static const char names[] = "\"\\bfnrt";
@@ -143,16 +158,6 @@ static void put_escape(struct buf *buf, unsigned char c)
     buf_put_char(buf, names[found - meant]);
 }
 
-/* How many bytes at `at` are one valid UTF-8 sequence; 0 when they are none. */
-static size_t sequence_len(const char *at, const char *end)
-{
-    unsigned char lead = (unsigned char)*at;
-    size_t len = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-    if ((size_t)(end - at) < len || !json_is_utf8((struct bytes){ at, len }))
-        return 0;
-    return len;
-}
-
 void json_put_string(struct buf *buf, struct bytes text)
 {
     if (text.ptr == NULL)
@@ -163,7 +168,7 @@ void json_put_string(struct buf *buf, struct bytes text)
     const char *plain = at;
     while (at < end) {
         unsigned char c = (unsigned char)*at;
-        size_t len = c < 0x80 ? 1 : sequence_len(at, end);
+        size_t len = utf8_sequence(at, end);
         if (len != 0 && c >= ' ' && c != '"' && c != '\\') {
             at += len;
             continue;
