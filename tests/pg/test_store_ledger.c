@@ -229,12 +229,15 @@ static void test_mark_moves_forward_only(void **state)
                               .published_offset = 18 } };
     struct store_call call = { .step = STORE_MARK, .mark = { marks, 1 } };
     assert_int_equal(rig_run(rig, &call), STORE_OK);
+    assert_true(marks[0].hit);
     sql_is(rig->db, "18", "SELECT published_offset FROM ingest_progress");
     marks[0].published_offset = 17;
     assert_int_equal(rig_run(rig, &call), STORE_OK);
+    assert_true(marks[0].hit);
     marks[0].published_offset = 20;
     marks[0].epoch--;
     assert_int_equal(rig_run(rig, &call), STORE_OK);
+    assert_false(marks[0].hit);
     sql_is(rig->db, "18", "SELECT published_offset FROM ingest_progress");
 }
 

@@ -150,6 +150,12 @@ void batch_drop_all(struct batch *batch)
         batch->spans[i].dropped = true;
 }
 
+void batch_clear_if_void(struct batch *batch)
+{
+    if (batch->span_count > 0 && !batch_has_work(batch))
+        batch_clear(batch);
+}
+
 bool batch_has_work(const struct batch *batch)
 {
     for (size_t i = 0; i < batch->span_count; i++)

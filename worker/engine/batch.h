@@ -50,6 +50,9 @@ bool batch_pass(struct batch *batch, struct tp tp, int64_t position, int64_t to,
 void batch_drop(struct batch *batch, struct tp tp);
 void batch_drop_all(struct batch *batch);
 
+/* Makes room when nothing but dropped records is left: what is dropped still fills a batch. */
+void batch_clear_if_void(struct batch *batch);
+
 /* The live run of a partition; NULL when there is none. A partition that was dropped and came back
  * has a second run. */
 struct span *batch_span(struct batch *batch, struct tp tp);

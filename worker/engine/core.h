@@ -44,6 +44,7 @@ enum flush_state {
 struct isolation {
     bool active;
     bool base_checked; /* a trial without any record has passed */
+    bool bad_checked;  /* the last trial was of the first `bad` records, and failed */
     size_t good, bad, limit;
     struct err err; /* the refusal */
 };
@@ -149,6 +150,8 @@ void engine_lost_connection(struct engine *engine);
  */
 void engine_halt(struct engine *engine, struct partition *partition, const char *reason,
                  const struct err *err);
+/* Another worker has claimed it: asked for again after a while, if it is still assigned. */
+void engine_fence(struct engine *engine, struct partition *partition);
 /* It has proved itself again. */
 void engine_heal(struct engine *engine, struct partition *partition);
 /* The filling batch may take another record. */

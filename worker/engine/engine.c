@@ -124,6 +124,7 @@ void engine_drop(struct engine *engine, struct tp tp)
 {
     batch_drop(&engine->batches[0], tp);
     batch_drop(&engine->batches[1], tp);
+    batch_clear_if_void(engine->filling);
 }
 
 void engine_start_over(struct engine *engine, struct partition *partition)
@@ -147,6 +148,16 @@ void engine_halt(struct engine *engine, struct partition *partition, const char 
         return;
     partition->noted_at_ms = engine->now_ms;
     engine_note_partition(engine, NOTE_HALTED, partition, reason, &partition->halt_err);
+}
+
+void engine_fence(struct engine *engine, struct partition *partition)
+{
+    engine_drop(engine, partition->tp);
+    engine->seen.fenced++;
+    partition_set(partition, PARTITION_FENCED);
+    partition->look_again_ms = engine->now_ms + 500 + (int64_t)rng_below(&engine->rng, 2500);
+    engine_note_partition(engine, NOTE_FENCED, partition, NULL, NULL);
+    engine->reassign = true;
 }
 
 void engine_heal(struct engine *engine, struct partition *partition)

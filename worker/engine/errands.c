@@ -264,7 +264,7 @@ static bool start_mark(struct engine *engine)
         if (mark_wanted(partition))
             marks[count++] =
                 (struct mark){ partition->tp, partition->ledger.generation, partition->ledger.epoch,
-                               partition->ledger.published_offset };
+                               partition->ledger.published_offset, false };
     }
     engine->call.mark.items = marks;
     engine->call.mark.count = count;
@@ -285,8 +285,12 @@ static void marked(struct engine *engine, bool ok, const struct err *err)
     for (size_t i = 0; i < engine->call.mark.count; i++) {
         const struct mark *mark = &engine->call.mark.items[i];
         struct partition *partition = partition_find(&engine->partitions, mark->tp);
-        if (partition != NULL && partition->ledger.epoch == mark->epoch &&
-            partition->published_noted < mark->published_offset)
+        if (partition == NULL || partition->ledger.epoch != mark->epoch)
+            continue;
+        /* An idle partition has no flush to tell it that somebody else has claimed it. */
+        if (!mark->hit && partition->state == PARTITION_RUNNING)
+            engine_fence(engine, partition);
+        else if (mark->hit && partition->published_noted < mark->published_offset)
             partition->published_noted = mark->published_offset;
     }
 }
@@ -353,7 +357,9 @@ void errand_choose(struct engine *engine)
         flush_start_if_due(engine);
     if (engine->errand != ERRAND_NONE)
         return;
-    if (start_claim(engine) || start_recall(engine))
+    if (start_claim(engine) || start_recall(engine) || start_mark(engine))
         return;
-    (void)start_mark(engine);
+    /* A probe needs something to ask; without it the breaker would never close. */
+    if (engine->breaker.state == BREAKER_PROBING && !work_waits(engine))
+        start_in_own_arena(engine, ERRAND_CONNECT, STORE_CONNECT);
 }

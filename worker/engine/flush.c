@@ -232,16 +232,29 @@ static void isolate(struct engine *engine, bool passed, const struct err *err)
         }
     } else if (passed) {
         isolation->good = isolation->limit;
+        isolation->bad_checked = false; /* the refusal may be over: it must be seen once more */
     } else {
         isolation->bad = isolation->limit;
+        isolation->bad_checked = true;
         isolation->err = *err;
     }
-    if (isolation->base_checked && isolation->bad - isolation->good <= 1) {
+    if (isolation->good == isolation->bad) {
+        /* What was refused passes now, as somebody mended the database or another row moved. */
+        isolation->active = false;
+        (void)retry_later(engine, engine->options.retry_base_ms);
+        return;
+    }
+    bool narrow = isolation->base_checked && isolation->bad - isolation->good == 1;
+    if (narrow && isolation->bad_checked) {
         condemn(engine, nth_entry(flush->batch, isolation->bad - 1));
         return;
     }
-    isolation->limit =
-        isolation->base_checked ? isolation->good + (isolation->bad - isolation->good) / 2 : 0;
+    /* Nobody is condemned for a refusal that cannot be shown again. */
+    if (narrow)
+        isolation->limit = isolation->bad;
+    else
+        isolation->limit =
+            isolation->base_checked ? isolation->good + (isolation->bad - isolation->good) / 2 : 0;
     (void)retry_later(engine, 0);
 }
 
@@ -302,14 +315,10 @@ static void fenced(struct engine *engine)
         if (plan->moves[i].hit)
             continue;
         struct partition *partition = partition_find(&engine->partitions, plan->moves[i].tp);
-        engine_drop(engine, plan->moves[i].tp);
-        engine->seen.fenced++;
-        if (partition == NULL)
-            continue;
-        partition_set(partition, PARTITION_FENCED);
-        partition->look_again_ms = engine->now_ms + 500 + (int64_t)rng_below(&engine->rng, 2500);
-        engine_note_partition(engine, NOTE_FENCED, partition, NULL, NULL);
-        engine->reassign = true;
+        if (partition != NULL)
+            engine_fence(engine, partition);
+        else
+            engine_drop(engine, plan->moves[i].tp);
     }
     engine->flush.isolation.active = false;
     const struct err none = { .action = ERR_NONE };

@@ -19,6 +19,7 @@ static void forget_assignment(struct engine *engine)
         engine_note_partition(engine, NOTE_RELEASED, &engine->partitions.items[i], NULL, NULL);
     batch_drop_all(&engine->batches[0]);
     batch_drop_all(&engine->batches[1]);
+    batch_clear_if_void(engine->filling);
     recall_discard(&engine->recall, &engine->tickets);
     partition_table_clear(&engine->partitions);
     engine->reassign = false;
@@ -363,6 +364,7 @@ static size_t read_share(struct engine *engine, struct partition *partition)
 void intake_read(struct engine *engine)
 {
     size_t count = engine->partitions.count;
+    engine->throttled = false; /* who may not read now must not be called at once for it */
     if (count == 0 || engine->stopping || engine->reassign ||
         engine->breaker.state != BREAKER_CLOSED)
         return;

@@ -168,6 +168,7 @@ struct recall {
 struct mark {
     struct tp tp;
     int64_t generation, epoch, published_offset;
+    bool hit; /* result: the row still has this generation and epoch */
 };
 
 struct store_call {
@@ -185,7 +186,7 @@ struct store_call {
         } resolve;
         struct recall *recall;
         struct {
-            const struct mark *items;
+            struct mark *items;
             size_t count;
         } mark;
     };

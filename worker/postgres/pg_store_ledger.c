@@ -141,10 +141,25 @@ const struct pg_store_step pg_store_resolve_step = { begin_resolve, NULL, NULL }
 
 /* --------------------------------------------------------------------------------------- MARK */
 
+static bool on_marked(void *self, const struct pg_result *result, struct err *err)
+{
+    struct pg_store *store = self;
+    struct store_call *call = store->call;
+    for (size_t row = 0; row < pg_row_count(result); row++) {
+        size_t i;
+        if (!pg_store_ordinal(result, row, call->mark.count, &i, err))
+            return false;
+        call->mark.items[i].hit = true;
+    }
+    return true;
+}
+
 static void begin_mark(struct pg_store *store)
 {
-    const struct mark *items = store->call->mark.items;
+    struct mark *items = store->call->mark.items;
     size_t count = store->call->mark.count;
+    for (size_t i = 0; i < count; i++)
+        items[i].hit = false;
     struct pg_params *params = &store->params;
     pg_params_clear(params);
     PUT_TPS(store, items, count, struct mark);
@@ -161,7 +176,7 @@ static void begin_mark(struct pg_store *store)
     for (size_t i = 0; i < count; i++)
         pg_array_int8(params, items[i].published_offset);
     pg_array_end(params);
-    pg_store_send(store, "store_mark.sql", NULL);
+    pg_store_send(store, "store_mark.sql", on_marked);
     pg_session_sync(store->session);
 }
 
