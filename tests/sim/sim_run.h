@@ -1,0 +1,59 @@
+/*
+ * One schedule: a few workers, a random order of everything that can happen, then peace, then the
+ * verdict.
+ */
+#ifndef TESTS_SIM_SIM_RUN_H
+#define TESTS_SIM_SIM_RUN_H
+
+#include "tests/sim/sim_publisher.h"
+#include "tests/sim/sim_source.h"
+#include "tests/sim/sim_store.h"
+#include "worker/engine/engine.h"
+
+struct sim_worker {
+    struct sim_run *run;
+    int number;
+    int incarnation;
+    bool alive;
+    bool crashed;          /* dead to the world: every port fails until the process is reaped */
+    int calls_until_crash; /* 0 for none */
+    bool stopping;
+    int hurries;
+    int64_t frozen_until, wake_ms;
+    unsigned group_assigned;
+    struct engine *engine;
+    struct sim_source source;
+    struct sim_store store;
+    struct sim_publisher publisher;
+    struct sim_backend backends[STORE_BACKENDS];
+};
+
+struct sim_run {
+    struct sim sim;
+    struct sim_log log;
+    struct sim_workload workload;
+    struct sim_db db;
+    struct sim_oracle oracle;
+    struct engine_options options;
+    struct sim_worker workers[SIM_WORKERS];
+    int worker_count;
+    int incarnations;
+    int64_t rebalance_at; /* 0 for none */
+    int64_t heal_schema_at;
+    const char *halt[SIM_TPS]; /* of replaced logs: how it must halt */
+    int rough;                 /* the smaller, the more goes wrong */
+};
+
+/* Plays the schedule of `seed`. False when a rule was broken; run->sim.rule says which. */
+bool sim_run(struct sim_run *run, uint64_t seed, bool verbose, uint64_t cover[COVER_COUNT]);
+
+/* Parts of it (sim_worker.c, sim_faults.c). */
+void worker_start(struct sim_worker *worker);
+void worker_step(struct sim_worker *worker);
+void worker_reap(struct sim_worker *worker); /* the process is gone */
+bool worker_has_news(const struct sim_worker *worker);
+void run_rebalance(struct sim_run *run);
+void run_fault(struct sim_run *run); /* something goes wrong */
+void run_heal(struct sim_run *run);  /* everything is mended */
+
+#endif
