@@ -3,6 +3,7 @@
 #include "tests/pg/private_pg.h"
 #include "tests/pg/sql.h"
 #include "worker/postgres/housekeeper.h"
+#include "worker/postgres/refresh.h"
 
 #include <poll.h>
 #include <setjmp.h>
@@ -324,6 +325,54 @@ static void test_it_comes_back_after_a_lost_connection(void **state)
     until(f, &f->views, 1);
 }
 
+static void test_a_refresh_by_hand_is_published_by_a_worker(void **state)
+{
+    struct fixture *f = *state;
+    struct pg_client_options options = { .url = f->url };
+    struct pg_client *client = NULL;
+    struct refresh refresh = { 0 };
+    struct err err = { 0 };
+    schedule_one(f);
+    make_news(f);
+    sql_ok(f->db, "INSERT INTO view_requests (view_name, requests) "
+                  "VALUES ('exam_attempt_stats', 5)");
+    assert_true(pg_client_connect(&options, &client, &err));
+    assert_true(refresh_view(client, "exam_attempt_stats", &refresh, &err));
+    assert_int_equal(refresh.refreshes, 1);
+    assert_int_equal(refresh.position, 10);
+    sql_is(f->db, "5 10",
+           "SELECT concat_ws(' ', met_requests, position) FROM view_schedules "
+           "WHERE refreshes = 1");
+    assert_false(refresh_view(client, "nonsense", &refresh, &err));
+    assert_int_equal(err.action, ERR_REJECT);
+    sql_ok(f->db, "ALTER MATERIALIZED VIEW student_activity_stats RENAME TO hidden");
+    assert_false(refresh_view(client, "student_activity_stats", &refresh, &err));
+    assert_string_equal(err.code, "42P01");
+    sql_is(f->db, "1", "SELECT failures FROM view_schedules WHERE last_error IS NOT NULL");
+    pg_client_free(client);
+    until(f, &f->views, 2); /* the stale one, and the one refreshed by hand */
+    assert_int_equal(f->refreshed, 1);
+}
+
+static void test_two_workers_share_the_work(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture other = *f;
+    other.hk = new_housekeeper(&other);
+    sql_ok(f->db, "UPDATE view_schedules SET every = '1 hour', as_of = now() - interval '2 hours'");
+    make_news(f);
+    for (int64_t end_ms = now_ms() + PATIENCE_MS; f->views + other.views < 3;) {
+        turn(f);
+        turn(&other);
+        assert_true(now_ms() < end_ms);
+    }
+    idle(f, 100);
+    idle(&other, 100);
+    assert_int_equal(f->refreshed + other.refreshed, 3);
+    sql_is(f->db, "3", "SELECT sum(refreshes) FROM view_schedules");
+    housekeeper_free(other.hk);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -337,6 +386,8 @@ int main(void)
         TEST(test_what_a_dead_worker_did_not_publish_is_found),
         TEST(test_foreign_changes_stay_until_they_are_confirmed),
         TEST(test_a_missing_month_gets_a_partition),
+        TEST(test_a_refresh_by_hand_is_published_by_a_worker),
+        TEST(test_two_workers_share_the_work),
         TEST(test_it_comes_back_after_a_lost_connection),
     };
     return cmocka_run_group_tests_name("housekeeper", tests, start_server, stop_server);

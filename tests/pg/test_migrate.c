@@ -248,6 +248,25 @@ static void test_statements_are_found_behind_quotes_and_comments(void **state)
     assert_false(sql_text_next(bytes_of(text), &at, &statement));
 }
 
+static void test_the_files_are_in_order(void **state)
+{
+    (void)state;
+    struct err err = { 0 };
+    if (!migrate_validate(NULL, &err))
+        fail_msg("%s", err.text);
+    const struct embedded_file bad_name[] = { { "1_a.sql", two_files[0].text }, { 0 } };
+    const struct embedded_file twice[] = { two_files[0],
+                                           { "0001_b.sql", two_files[0].text },
+                                           { 0 } };
+    const struct embedded_file no_down[] = {
+        { "0001_a.sql", "-- migrate:up\nSELECT 1;\n-- migrate:down\n-- nothing;\n" }, { 0 }
+    };
+    assert_false(migrate_validate(bad_name, &err));
+    assert_false(migrate_validate(twice, &err));
+    assert_non_null(strstr(err.text, "0001_a.sql and 0001_b.sql"));
+    assert_false(migrate_validate(no_down, &err));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_database, close_database)
 
 int main(void)
@@ -260,6 +279,7 @@ int main(void)
         TEST(test_a_dry_run_changes_nothing),
         TEST(test_a_deployer_that_never_ends_is_named),
         TEST(test_of_many_deployers_one_works),
+        cmocka_unit_test(test_the_files_are_in_order),
         cmocka_unit_test(test_statements_are_found_behind_quotes_and_comments),
     };
     return cmocka_run_group_tests_name("migrate", tests, start_server, stop_server);

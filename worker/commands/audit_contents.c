@@ -57,6 +57,10 @@ static bool compare_activity(struct audit_contents *contents, struct err *err)
         return false;
     for (size_t i = 0; i < pg_rows_count(rows); i++) {
         bool gone = pg_rows_bool(rows, i, 1);
+        if (gone && pg_rows_bool(rows, i, 2)) {
+            contents->audit->erased_activity++;
+            continue;
+        }
         struct difference *difference = differences_put(
             &contents->audit->differences, "activity_events", pg_rows_text(rows, i, 0, ""),
             "as in the log", gone ? "no row" : "other contents");

@@ -196,7 +196,8 @@ static void print_verdict(const struct audit *audit)
         (void)printf("; replay: NOT POSSIBLE, not every settled record is in the log\n");
     else if (audit->differences.count == 0)
         (void)printf("; replay: %" PRIu64 " attempts and %" PRIu64 " activity events equal\n",
-                     audit->compared, replay_model_activity_events(audit->model));
+                     audit->compared,
+                     replay_model_activity_events(audit->model) - (uint64_t)audit->erased_activity);
     else
         (void)printf("; replay: DIFFERENT\n");
 }

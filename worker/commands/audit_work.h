@@ -63,8 +63,9 @@ struct audit {
 
     struct replay_model *model;
     uint64_t compared, foreign_attempts, spread_attempts, refused_by_database;
-    int64_t unclaimed; /* records in partitions that no ledger knows yet */
-    bool log_cut;      /* not all that is settled is in the log that was read: no replay */
+    int64_t erased_activity; /* events of attempts that maintain_attempt() erased */
+    int64_t unclaimed;       /* records in partitions that no ledger knows yet */
+    bool log_cut;            /* not all that is settled is in the log that was read: no replay */
 };
 
 /* Each is false only when it could not be done; differences go into `differences`. */

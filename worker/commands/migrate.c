@@ -19,17 +19,22 @@ const char migrate_help[] =
     "  migrate up       apply what is pending; makes the schema if it is missing\n"
     "  migrate down     take back the newest migration, AND THE DATA IN ITS TABLES\n"
     "  migrate status   what is applied and what is not\n"
+    "  migrate validate are the files in order, and what is applied unchanged?\n"
+    "  migrate reset    down and up again, with --force: ALL DATA GOES\n"
+    "  migrate new NAME make an empty file for the next migration (in a source tree)\n"
     "\n"
     "Each migration is one transaction. Several deployers may start at once: one works, the others\n"
     "wait and find nothing to do. A file that was changed after it was applied is refused.\n"
     "\n"
     "Options:\n"
     "  --to VERSION  with down: take back everything above that version; 0 takes back all\n"
+    "  --force       with reset: yes, all data\n"
+    "  --dir DIR     with new: where the files are (migrations)\n"
     "  --dry-run     only say what would be done\n"
     "  --json        with status: as JSON\n"
     "\n"
     "Exit codes: 0 done (status: everything is applied), 1 status: something is pending or was\n"
-    "changed, 69 the database does not answer, 78 it refused.\n"
+    "changed, 69 the database does not answer, 78 it refused, or validate found a fault.\n"
     "\n"
     "Examples:\n"
     "  attemptd migrate up\n"
@@ -37,11 +42,20 @@ const char migrate_help[] =
 
 struct migrate {
     const char *verb;
+    const char *name; /* of a new one */
+    const char *dir;
+    bool force;
     int64_t to;
     bool has_to;
     bool dry_run;
     bool json;
+    bool downwards; /* what is being done now */
 };
+
+static bool verb_is(const struct migrate *migrate, const char *verb)
+{
+    return strcmp(migrate->verb, verb) == 0;
+}
 
 static bool parse_version(const char *text, struct migrate *ret)
 {
@@ -55,10 +69,9 @@ static bool parse_version(const char *text, struct migrate *ret)
 static int parse(int argc, char **argv, struct migrate *ret)
 {
     static const struct option options[] = {
-        { "to", required_argument, NULL, 't' },
-        { "dry-run", no_argument, NULL, 'n' },
-        { "json", no_argument, NULL, 'j' },
-        { 0 },
+        { "to", required_argument, NULL, 't' },  { "dry-run", no_argument, NULL, 'n' },
+        { "json", no_argument, NULL, 'j' },      { "force", no_argument, NULL, 'f' },
+        { "dir", required_argument, NULL, 'd' }, { 0 },
     };
     int option;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -73,15 +86,29 @@ static int parse(int argc, char **argv, struct migrate *ret)
         case 'j':
             ret->json = true;
             break;
+        case 'f':
+            ret->force = true;
+            break;
+        case 'd':
+            ret->dir = optarg;
+            break;
         default:
             return command_usage("migrate", "this option is not known");
         }
     }
-    if (argc - optind != 1)
-        return command_usage("migrate", "say one of up, down and status");
-    ret->verb = argv[optind];
-    if (ret->has_to && strcmp(ret->verb, "down") != 0)
+    if (optind == argc)
+        return command_usage("migrate", "say one of up, down, status, validate, reset and new");
+    ret->verb = argv[optind++];
+    if (verb_is(ret, "new") && optind < argc)
+        ret->name = argv[optind++];
+    if (verb_is(ret, "new") && !ret->name)
+        return command_usage("migrate", "new takes a name, such as add_rooms");
+    if (optind < argc)
+        return command_usage("migrate", "'%s' is one word too many", argv[optind]);
+    if (ret->has_to && !verb_is(ret, "down"))
         return command_usage("migrate", "--to belongs to down");
+    if (verb_is(ret, "reset") && !ret->force && !ret->dry_run)
+        return command_usage("migrate", "reset deletes all data of the schema: say --force");
     return EX_OK;
 }
 
@@ -94,33 +121,61 @@ static void on_note(void *self, enum migrate_step step, const struct migration *
         break;
     case MIGRATE_STARTING:
         if (migrate->dry_run)
-            (void)printf("would %s %s\n", strcmp(migrate->verb, "up") == 0 ? "apply" : "take back",
+            (void)printf("would %s %s\n", migrate->downwards ? "take back" : "apply",
                          migration->name);
         break;
     case MIGRATE_DONE:
-        (void)printf("%s %s (%" PRId64 " ms)\n",
-                     strcmp(migrate->verb, "up") == 0 ? "applied" : "took back", migration->name,
-                     migration->duration_ms);
+        (void)printf("%s %s (%" PRId64 " ms)\n", migrate->downwards ? "took back" : "applied",
+                     migration->name, migration->duration_ms);
         (void)fflush(stdout);
         break;
     }
 }
 
+/* up, down, reset */
 static int move(struct migrate *migrate, struct pg_client *client)
 {
     struct migrate_options options = { .dry_run = migrate->dry_run,
                                        .self = migrate,
                                        .note = on_note };
     struct err err = { 0 };
-    size_t count = 0;
-    bool up = strcmp(migrate->verb, "up") == 0;
-    bool ok = up ? migrate_up(client, &options, &count, &err)
-                 : migrate_down(client, &options, migrate->has_to ? migrate->to : -1, &count, &err);
+    size_t back = 0;
+    size_t forth = 0;
+    bool ok = true;
+    if (!verb_is(migrate, "up")) {
+        int64_t to = verb_is(migrate, "reset") ? 0 : migrate->has_to ? migrate->to : -1;
+        migrate->downwards = true;
+        ok = migrate_down(client, &options, to, &back, &err);
+    }
+    if (ok && !verb_is(migrate, "down")) {
+        migrate->downwards = false;
+        ok = migrate_up(client, &options, &forth, &err);
+    }
     if (!ok)
         return command_fail("migrate", &err);
-    if (count == 0)
+    if (back + forth == 0)
         (void)printf("nothing to do\n");
     return EX_OK;
+}
+
+static int validate(struct pg_client *client)
+{
+    struct migration_list list = { 0 };
+    struct err err = { 0 };
+    if (!migrate_validate(NULL, &err) || !migrate_list(client, NULL, &list, &err))
+        return command_fail("migrate", &err);
+    int code = EX_OK;
+    for (size_t i = 0; i < list.count; i++) {
+        if (list.items[i].state != MIGRATION_CHANGED)
+            continue;
+        (void)fprintf(stderr, "attemptd migrate: %s was changed after it was applied on %s\n",
+                      list.items[i].name, list.items[i].applied_at);
+        code = EX_CONFIG;
+    }
+    if (code == EX_OK)
+        (void)printf("%zu migrations are in order\n", list.count);
+    migration_list_free(&list);
+    return code;
 }
 
 static void print_json(const struct migration_list *list)
@@ -168,21 +223,41 @@ static int show_status(const struct migrate *migrate, struct pg_client *client)
     return code;
 }
 
+static int work(struct migrate *migrate, struct pg_client *client)
+{
+    if (verb_is(migrate, "status"))
+        return show_status(migrate, client);
+    if (verb_is(migrate, "validate"))
+        return validate(client);
+    return move(migrate, client);
+}
+
+static bool verb_is_known(const struct migrate *migrate)
+{
+    static const char *const verbs[] = { "up", "down", "status", "validate", "reset" };
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+        if (verb_is(migrate, verbs[i]))
+            return true;
+    return false;
+}
+
 int migrate_command(const struct settings *settings, int argc, char **argv)
 {
-    struct migrate migrate = { 0 };
+    struct migrate migrate = { .dir = "migrations" };
     int code = parse(argc, argv, &migrate);
     if (code != EX_OK)
         return code;
-    bool moves = strcmp(migrate.verb, "up") == 0 || strcmp(migrate.verb, "down") == 0;
-    if (!moves && strcmp(migrate.verb, "status") != 0)
-        return command_usage("migrate", "'%s' is none of up, down and status", migrate.verb);
+    if (verb_is(&migrate, "new"))
+        return migrate_new(migrate.dir, migrate.name);
+    if (!verb_is_known(&migrate))
+        return command_usage("migrate", "'%s' is none of up, down, status, validate, reset and new",
+                             migrate.verb);
 
     struct pg_client_options options = {
         .url = settings->database_url,
         .schema = settings->schema,
         .application_name = "attemptd migrate",
-        .standby_ok = !moves,
+        .standby_ok = verb_is(&migrate, "status") || verb_is(&migrate, "validate"),
         .lock_timeout_ms = LOCK_TIMEOUT_MS,
     };
     struct err err = { 0 };
@@ -191,7 +266,7 @@ int migrate_command(const struct settings *settings, int argc, char **argv)
         return EX_SOFTWARE;
     if (!pg_client_connect(&options, &client, &err))
         return command_fail("migrate", &err);
-    code = moves ? move(&migrate, client) : show_status(&migrate, client);
+    code = work(&migrate, client);
     pg_client_free(client);
     return code;
 }

@@ -9,4 +9,7 @@
 extern const char migrate_help[];
 int migrate_command(const struct settings *settings, int argc, char **argv);
 
+/* Makes DIR/NNNN_NAME.sql with the next free number. The exit code. */
+int migrate_new(const char *dir, const char *name);
+
 #endif

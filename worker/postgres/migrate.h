@@ -64,6 +64,12 @@ bool migrate_list(struct pg_client *client, const struct embedded_file *files,
 void migration_list_free(struct migration_list *list);
 
 /*
+ * Are the files in order: names NNNN_name.sql, no version twice, an up and a down part with
+ * statements in each? `err` names the first that is not. Needs no database.
+ */
+bool migrate_validate(const struct embedded_file *files, struct err *err);
+
+/*
  * Applies what is pending, in order; makes the schema if it is missing. What was applied before a
  * failure stays applied. `*ret_count` (may be NULL): how many.
  */

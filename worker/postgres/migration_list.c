@@ -1,5 +1,6 @@
 #include "common/hash.h"
 #include "worker/postgres/migration_file.h"
+#include "worker/postgres/sql_text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +37,38 @@ bool migration_section(const struct embedded_file *file, const char *marker,
     begin += strcspn(begin, "\n");
     const char *end = strstr(begin, "-- migrate:");
     *ret_script = (struct bytes){ begin, end ? (size_t)(end - begin) : strlen(begin) };
+    return true;
+}
+
+static bool has_statement(const struct embedded_file *file, const char *marker)
+{
+    struct bytes script;
+    struct bytes statement;
+    size_t at = 0;
+    return migration_section(file, marker, &script) && sql_text_next(script, &at, &statement);
+}
+
+bool migrate_validate(const struct embedded_file *files, struct err *err)
+{
+    if (!files)
+        files = migrations_embedded;
+    for (const struct embedded_file *file = files; file->name; file++) {
+        size_t digits = strspn(file->name, "0123456789");
+        size_t word = strspn(file->name + digits, "abcdefghijklmnopqrstuvwxyz0123456789_");
+        if (digits < 4 || file->name[digits] != '_' ||
+            strcmp(file->name + digits + word, ".sql") != 0)
+            return err_set(err, ERR_HALT, "MIGRATION", "%s: the name is not NNNN_lower_case.sql",
+                           file->name);
+        for (const struct embedded_file *other = files; other < file; other++)
+            if (strtoll(other->name, NULL, 10) == strtoll(file->name, NULL, 10))
+                return err_set(err, ERR_HALT, "MIGRATION", "%s and %s have the same version",
+                               other->name, file->name);
+        if (!has_statement(file, MIGRATE_UP) || !has_statement(file, MIGRATE_DOWN))
+            return err_set(err, ERR_HALT, "MIGRATION",
+                           "%s needs '" MIGRATE_UP "' and '" MIGRATE_DOWN
+                           "', each with statements below",
+                           file->name);
+    }
     return true;
 }
 
