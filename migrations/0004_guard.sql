@@ -3,7 +3,8 @@
 -- Both triggers have a WHEN that leaves the worker's own writes alone: it never touches a submitted
 -- attempt (but for a start that comes late) and always raises the revision. Both are AFTER triggers,
 -- because a BEFORE trigger would lock every row once more. Both fire ALWAYS, so that
--- session_replication_role = replica is no way around them.
+-- session_replication_role = replica is no way around them. And they name their search_path: in the
+-- caller's, somebody could have put an operator = of his own before PostgreSQL's.
 
 -- migrate:up
 
@@ -17,7 +18,7 @@ COMMENT ON FUNCTION attempt_guard_open(oid, uuid) IS
     'Whether maintain_attempt() is at work on this attempt. Both halves count: the setting, which anybody may set, and being the owner, which nobody else is outside that function.';
 
 CREATE FUNCTION attempt_guard_refuse(p_what text, p_attempt_id uuid) RETURNS void
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     RAISE EXCEPTION USING
@@ -27,7 +28,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION attempt_rows_guard() RETURNS trigger
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     v_schema text := quote_ident(tg_table_schema);
@@ -45,7 +46,6 @@ BEGIN
     THEN
         RETURN NULL;
     END IF;
-    -- The caller's search_path may be anything.
     EXECUTE format('SELECT %s.attempt_guard_open($1, $2)', v_schema) INTO v_open USING tg_relid, old.id;
     IF v_open IS NOT TRUE THEN
         EXECUTE format('SELECT %s.attempt_guard_refuse($1, $2)', v_schema) USING lower(tg_op), old.id;
@@ -54,7 +54,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION attempt_answers_guard() RETURNS trigger
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     v_schema text := quote_ident(tg_table_schema);
@@ -70,7 +70,7 @@ BEGIN
 END $$;
 
 CREATE FUNCTION attempts_refuse_truncate() RETURNS trigger
-    LANGUAGE plpgsql
+    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     RAISE EXCEPTION USING

@@ -110,6 +110,16 @@ static void test_nobody_changes_a_submitted_attempt(void **state)
     sql_fails(db, "23001", "UPDATE attempts SET id = " B);
     sql_ok(db, "SET ROLE clerk");
     refuses_all_changes(db);
+    /* An operator of his own, which finds everything equal. */
+    sql_ok(db, "RESET ROLE");
+    sql_ok(db, "CREATE SCHEMA clerk AUTHORIZATION clerk");
+    sql_ok(db, "SET ROLE clerk");
+    sql_ok(db,
+           "CREATE FUNCTION clerk.same(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT true'");
+    sql_ok(db, "CREATE OPERATOR clerk.= (LEFTARG = text, RIGHTARG = text, FUNCTION = clerk.same)");
+    sql_ok(db, "SET search_path = clerk, public, pg_catalog");
+    sql_fails(db, "23001", "UPDATE attempts SET answers = '{}'");
+    sql_ok(db, "RESET search_path");
     sql_fails(db, "42501", "SELECT maintain_attempt(" A ", 'reopen', 'because')");
     sql_ok(db, "RESET ROLE");
     sql_ok(db, "DROP OWNED BY clerk");
