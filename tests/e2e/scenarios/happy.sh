@@ -20,3 +20,8 @@ page /metrics | sed '1,/^\r*$/d' >metrics.txt
 attemptd status --json | jq -e . || fail "status --json"
 stop_worker
 verify
+
+# The judge is not asleep.
+sql "DELETE FROM activity_events WHERE event_id = (SELECT min(event_id::text)::uuid FROM activity_events)"
+expect 1 python3 -B "$root/tests/e2e/verify.py" --prefix "$prefix"
+expect 1 attemptd audit --replay
