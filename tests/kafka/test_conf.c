@@ -155,7 +155,7 @@ static void test_prefetch_from_budget(void **state)
     assert_int_equal(kbytes, KAFKA_PREFETCH_KBYTES_MAX);
     assert_false(kafka_prefetch_kbytes((size_t)64 << 20, 48, &kbytes, &err));
     assert_string_equal(err.code, "memory");
-    assert_non_null(strstr(err.text, "768 MB"));
+    assert_non_null(strstr(err.text, "384 MB"));
 }
 
 int main(void)

@@ -71,14 +71,20 @@ bool kafka_property_is_secret(const char *name);
 /*
  * queued.max.messages.kbytes for a budget: librdkafka counts it per partition, since our partition
  * queues are split. The threshold must not be low: 2.0.2's fetcher does not notice that a queue was
- * drained and looks again only after up to a second, so a partition moves at most about one
- * threshold a second. KAFKA_PREFETCH_KBYTES_MIN keeps one hot partition at tens of thousands of
- * events a second; more than librdkafka's default of 65,536 is of no use. Fetch sizes and
- * queued.min.messages stay librdkafka's own.
+ * drained and looks again only after up to a second. Measured on a real broker with 446-byte events
+ * and a worker that takes 20,000 at a time, then lets 200 ms pass (which allows 90,000/s), in
+ * thousands of events a second over four partitions, and over one hot one:
+ *
+ *     kbytes   1,024   2,048   4,096   8,192   16,384   65,536 (librdkafka's default)
+ *     four        22      41      61      84       94       89
+ *     one         17      20      21      24       45       89
+ *
+ * Below 8,192 an ordinary worker would wait for its fetcher; above 65,536 nothing is gained. Fetch
+ * sizes and queued.min.messages stay librdkafka's own.
  *
  * False (ERR_HALT, code "memory") when the budget is too small; the text has the figure needed.
  */
-#define KAFKA_PREFETCH_KBYTES_MIN 16384
+#define KAFKA_PREFETCH_KBYTES_MIN 8192
 #define KAFKA_PREFETCH_KBYTES_MAX 65536
 
 bool kafka_prefetch_kbytes(size_t budget_bytes, size_t partitions, int *ret_kbytes,
