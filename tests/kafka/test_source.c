@@ -299,6 +299,43 @@ static void test_source_stops_at_corrupt_batch(void **state)
     rig_release(&rig);
 }
 
+/* Deleted, made anew and filled beyond our position within a moment: no record may get through. */
+static void test_source_notices_a_topic_made_anew(void **state)
+{
+    struct rig rig;
+    rig_init(&rig, address(state), "anew");
+    rig_create(&rig, TOPIC_WRITES, 1);
+    rig_produce(&rig, TOPIC_WRITES, 0, 0, 10);
+    struct kafka_source *source = rig_source(&rig);
+    struct source port = kafka_source_port(source);
+    struct err err;
+    struct record record;
+    int64_t end;
+    rig_join(source, 1);
+    rig_assign(source, writes_0, 0);
+    rig_read_run(source, writes_0, 0, 9);
+    assert_true(kafka_admin_delete(rig.admin, rig.names.topics[TOPIC_WRITES], &err));
+    rig_create(&rig, TOPIC_WRITES, 1);
+    kafka_producer_free(rig.producer); /* the old one still numbers for the old log */
+    rig.producer = kafka_producer_new(&rig.options, &err);
+    rig_produce(&rig, TOPIC_WRITES, 0, 0, 30);
+    struct source_event event = { 0 };
+    for (int tries = 0; tries < 60; tries++) {
+        assert_int_not_equal(port.read(port.self, writes_0, &record, &end), READ_RECORD);
+        port.next(port.self, &event);
+        if (event.kind == SOURCE_SUSPECT || event.kind == SOURCE_REVOKED)
+            break;
+        (void)usleep(50000);
+    }
+    assert_true(event.kind == SOURCE_SUSPECT || event.kind == SOURCE_REVOKED);
+    (void)usleep(1500000);
+    assert_int_equal(port.read(port.self, writes_0, &record, &end), READ_NOTHING);
+    rig_assign(source, writes_0, 9); /* to compare: it is another record 9 now */
+    rig_read_run(source, writes_0, 9, 29);
+    kafka_source_free(source);
+    rig_release(&rig);
+}
+
 /* -------------------------------------------------------------------------------- membership */
 
 static void test_source_waits_for_topics(void **state)
@@ -363,18 +400,20 @@ static void test_source_shares_with_a_second_member(void **state)
     rig_release(&rig);
 }
 
-/* As the engine does: after every assignment read on from where we are. */
+/* As the engine does: after every assignment and every suspicion read on from where we are. */
 static void read_through_rebalances(struct kafka_source *source, int64_t first, int64_t last)
 {
     struct source port = kafka_source_port(source);
+    bool ours = true;
     for (int tries = 0; first <= last && tries < 300; tries++) {
         struct source_event event;
         struct record record;
         int64_t end;
         do {
             port.next(port.self, &event);
-            if (event.kind == SOURCE_ASSIGNED && event.tp_count > 0)
-                rig_assign(source, event.tps[0], first);
+            ours = event.kind == SOURCE_ASSIGNED || (ours && event.kind != SOURCE_REVOKED);
+            if (ours && (event.kind == SOURCE_ASSIGNED || event.kind == SOURCE_SUSPECT))
+                rig_assign(source, writes_0, first);
         } while (event.kind != SOURCE_NOTHING);
         while (port.read(port.self, writes_0, &record, &end) == READ_RECORD)
             assert_int_equal(record.offset, first++);
@@ -428,6 +467,7 @@ int main(void)
         cmocka_unit_test(test_source_survey),
         cmocka_unit_test(test_source_stops_out_of_range),
         cmocka_unit_test(test_source_stops_at_corrupt_batch),
+        cmocka_unit_test(test_source_notices_a_topic_made_anew),
         cmocka_unit_test(test_source_waits_for_topics),
         cmocka_unit_test(test_source_shares_with_a_second_member),
         cmocka_unit_test(test_source_survives_a_broker_restart),

@@ -236,12 +236,23 @@ static void on_log(const rd_kafka_t *rk, int level, const char *facility, const 
     (void)rk, (void)level, (void)facility, (void)text;
 }
 
-static bool wants_debug(const struct kafka_options *options)
+bool kafka_options_debug(const struct kafka_options *options)
 {
     for (size_t i = 0; i < options->property_count; i++)
         if (strncmp(options->properties[i], "debug=", 6) == 0)
             return true;
     return false;
+}
+
+/* The only sign of a topic that was deleted and made anew is a debug line (see kafka_source.h). */
+static bool conf_add_debug_topic(rd_kafka_conf_t *conf, struct err *err)
+{
+    char own[512], all[sizeof own + 8];
+    size_t size = sizeof own;
+    if (rd_kafka_conf_get(conf, "debug", own, &size) != RD_KAFKA_CONF_OK)
+        *own = '\0';
+    (void)snprintf(all, sizeof all, "%s%stopic", own, *own ? "," : "");
+    return conf_set(conf, "debug", all, err);
 }
 
 static bool conf_fill(rd_kafka_conf_t *conf, const struct kafka_options *options,
@@ -266,9 +277,9 @@ static bool conf_fill(rd_kafka_conf_t *conf, const struct kafka_options *options
         if (!conf_set(conf, "queued.max.messages.kbytes", kbytes, err))
             return false;
     }
-    if (!wants_debug(options))
+    if (!kafka_options_debug(options))
         rd_kafka_conf_set_log_cb(conf, on_log);
-    return true;
+    return role != KAFKA_CONSUMER || conf_add_debug_topic(conf, err);
 }
 
 struct rd_kafka_conf_s *kafka_conf_new(const struct kafka_options *options, enum kafka_role role,

@@ -57,6 +57,9 @@ enum kafka_role {
 /* Checks the -X properties alone; false (ERR_HALT) names the first that is refused. */
 bool kafka_options_check(const struct kafka_options *options, struct err *err);
 
+/* True when -X debug=... asks for librdkafka's own lines on stderr. */
+bool kafka_options_debug(const struct kafka_options *options);
+
 /* A configuration for rd_kafka_new(), which takes it over; NULL and ERR_HALT when refused. */
 struct rd_kafka_conf_s *kafka_conf_new(const struct kafka_options *options, enum kafka_role role,
                                        struct err *err);

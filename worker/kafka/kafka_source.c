@@ -25,6 +25,7 @@ static enum read_result source_read(void *self, struct tp tp, struct record *ret
 {
     struct kafka_source *source = self;
     kafka_source_drop_held(source);
+    kafka_source_check_leaders(source);
     struct kafka_partition *partition = kafka_partitions_find(&source->partitions, tp);
     for (int skipped = 0; skipped < SKIP_MAX; skipped++) {
         if (partition == NULL || partition->queue == NULL || partition->stopped)
@@ -200,6 +201,7 @@ struct kafka_source *kafka_source_new(const struct kafka_options *options, struc
         return NULL;
     }
     source->names = options->names;
+    source->prints_debug = kafka_options_debug(options);
     source->wake_fd = -1;
     if (start(source, options, err))
         return source;

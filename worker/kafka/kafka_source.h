@@ -12,6 +12,11 @@
  *   - a batch that fails its checksum or cannot be unpacked: SOURCE_STOPPED, code "corrupt".
  *     librdkafka would go on behind it, so read() gives nothing more until assign() is called.
  *   - the position is not in the log: SOURCE_STOPPED, code "out_of_range".
+ *   - a fetch refused by a broker that does not know the partition or no longer leads it: the topic
+ *     may have been made anew, or a replica elected that lacks records. librdkafka repeats the
+ * fetch without a word; a line of `debug=topic` is the only sign, so that is switched on and
+ * watched. SOURCE_SUSPECT for all partitions, and read() gives nothing more until assign() is
+ * called.
  *   - no rights, topic gone, broker away: SOURCE_TROUBLE for people (each at most twice a minute)
  *     and, where the log may have been replaced meanwhile, SOURCE_SUSPECT. librdkafka goes on by
  *     itself. SOURCE_TROUBLE with ERR_BUG and code "fatal" means that this client is finished: end

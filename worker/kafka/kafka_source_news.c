@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static void trouble(struct kafka_source *source, const char *key, int code, const char *what)
 {
@@ -92,7 +93,44 @@ static void on_commit(rd_kafka_t *rk, rd_kafka_resp_err_t code,
                 "on the group");
 }
 
+/*
+ * Runs in librdkafka's threads, so it only sets a mark. A broker that refuses a fetch because it
+ * does not know the partition, or no longer leads it, is asked again by librdkafka in silence, and
+ * what it then delivers may come from another log: the topic made anew, or an old replica elected.
+ */
+static void on_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+    struct kafka_source *source = rd_kafka_opaque(rk);
+    if (source->prints_debug)
+        rd_kafka_log_print(rk, level, facility, text);
+    if (strcmp(facility, "BROKERUA") != 0)
+        return;
+    atomic_store(&source->leader_denied, true);
+    ssize_t written = write(source->wake_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+    (void)written;
+}
+
+void kafka_source_check_leaders(struct kafka_source *source)
+{
+    if (!atomic_load(&source->leader_denied))
+        return;
+    atomic_store(&source->leader_denied, false);
+    source->suspect_news = true;
+    for (size_t i = 0; i < source->partitions.count; i++)
+        source->partitions.items[i].stopped = true;
+}
+
 /* ----------------------------------------------------------------------------- error messages */
+
+static void suspect_topic(struct kafka_source *source, const char *name)
+{
+    enum topic topic;
+    if (!kafka_topic_find(source->names, name, &topic))
+        return;
+    for (size_t i = 0; i < source->partitions.count; i++)
+        if (source->partitions.items[i].tp.topic == topic)
+            source->partitions.items[i].suspect_news = true;
+}
 
 /* Errors of a topic or of the whole client: they come by the main queue. */
 static void take_main_message(struct kafka_source *source, rd_kafka_message_t *message)
@@ -111,7 +149,7 @@ static void take_main_message(struct kafka_source *source, rd_kafka_message_t *m
         break;
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-        source->suspect_news = true;
+        suspect_topic(source, topic);
         (void)snprintf(text, sizeof text,
                        "the topic %s does not exist: waiting for it (create it, or let `doctor "
                        "--fix` do so)",
@@ -209,6 +247,7 @@ void kafka_source_next(void *self, struct source_event *ret)
     struct kafka_source *source = self;
     *ret = (struct source_event){ .kind = SOURCE_NOTHING };
     kafka_source_drop_held(source);
+    kafka_source_check_leaders(source);
     for (rd_kafka_message_t *message; (message = rd_kafka_consumer_poll(source->rk, 0)) != NULL;) {
         take_main_message(source, message);
         rd_kafka_message_destroy(message);
@@ -237,4 +276,5 @@ void kafka_source_listen(struct kafka_source *source, rd_kafka_conf_t *conf)
     rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
     rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_conf_set_offset_commit_cb(conf, on_commit);
+    rd_kafka_conf_set_log_cb(conf, on_log);
 }

@@ -14,6 +14,7 @@
 #include "worker/kafka/kafka_survey.h"
 
 #include <librdkafka/rdkafka.h>
+#include <stdatomic.h>
 
 struct kafka_source {
     rd_kafka_t *rk;
@@ -28,6 +29,9 @@ struct kafka_source {
     bool revoked_news, assigned_news; /* in this order */
     bool suspect_news;                /* all partitions */
 
+    bool prints_debug;         /* -X debug: librdkafka's lines go to stderr */
+    atomic_bool leader_denied; /* set by librdkafka's threads: a fetch was refused */
+
     rd_kafka_message_t *held; /* the record that the engine is looking at */
     struct kafka_headers headers;
 };
@@ -35,7 +39,7 @@ struct kafka_source {
 /* Lets go of the record that the engine was looking at. */
 void kafka_source_drop_held(struct kafka_source *source);
 
-/* Sets the callbacks of rebalances, errors and commits. */
+/* Sets the callbacks of rebalances, errors, commits and log lines. */
 void kafka_source_listen(struct kafka_source *source, rd_kafka_conf_t *conf);
 
 /* A message with an error, from a partition's own queue; afterwards it may be stopped. */
@@ -45,6 +49,9 @@ void kafka_source_take_error(struct kafka_source *source, struct kafka_partition
 /* Marks the partition as not to be read on from where it is. */
 void kafka_source_stop(struct kafka_source *source, struct kafka_partition *partition,
                        const char *code, const char *what);
+
+/* After a refused fetch: nothing more from any partition until it is assigned again. */
+void kafka_source_check_leaders(struct kafka_source *source);
 
 /* The `next` of the port. */
 void kafka_source_next(void *self, struct source_event *ret);
