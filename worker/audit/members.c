@@ -1,12 +1,11 @@
 #include "worker/audit/members.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 
 void members_release(struct members *members)
 {
     for (size_t i = 0; i < members->count; i++)
-        free((char *)(uintptr_t)members->items[i].name.ptr);
+        free(members->items[i].memory);
     free(members->items);
     *members = (struct members){ 0 };
 }
@@ -169,12 +168,13 @@ static bool make_member(struct bytes name, struct bytes value, struct member *re
     memcpy(memory + name.len, value.ptr, value.len);
     ret->name = (struct bytes){ memory, name.len };
     ret->value = (struct bytes){ memory + name.len, value.len };
+    ret->memory = memory;
     return true;
 }
 
 static void take_out(struct members *members, size_t place)
 {
-    free((char *)(uintptr_t)members->items[place].name.ptr);
+    free(members->items[place].memory);
     members->count--;
     memmove(&members->items[place], &members->items[place + 1],
             (members->count - place) * sizeof members->items[0]);
@@ -206,10 +206,10 @@ static bool put_in(struct members *members, struct bytes name, struct bytes valu
     if (!make_member(name, value, &member))
         return false;
     if (found) {
-        free((char *)(uintptr_t)members->items[place].name.ptr);
+        free(members->items[place].memory);
     } else {
         if (!grow(members)) {
-            free((char *)(uintptr_t)member.name.ptr);
+            free(member.memory);
             return false;
         }
         memmove(&members->items[place + 1], &members->items[place],

@@ -12,8 +12,9 @@
 #include "common/bytes.h"
 
 struct member {
-    struct bytes name;  /* unescaped; name and value lie in one allocation */
+    struct bytes name;  /* unescaped */
     struct bytes value; /* raw JSON */
+    char *memory;       /* of both */
 };
 
 /* All zero is the empty list. */

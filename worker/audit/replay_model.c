@@ -65,7 +65,7 @@ static size_t slot_of(struct model_attempt *const *slots, size_t capacity, const
 static bool grow(struct replay_model *model)
 {
     size_t capacity = model->capacity == 0 ? 1024 : model->capacity * 2;
-    struct model_attempt **slots = calloc(capacity, sizeof *slots);
+    struct model_attempt **slots = calloc(capacity, sizeof(void *));
     if (slots == NULL)
         return false;
     for (size_t i = 0; i < model->capacity; i++) {

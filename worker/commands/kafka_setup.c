@@ -11,7 +11,7 @@ static char *join(const struct conf_pair *pair)
 
 void kafka_setup_release(struct kafka_setup *setup)
 {
-    for (size_t i = 0; i < setup->options.property_count; i++)
+    for (size_t i = 0; setup->properties != NULL && i < setup->options.property_count; i++)
         free(setup->properties[i]);
     free(setup->properties);
     *setup = (struct kafka_setup){ 0 };

@@ -65,18 +65,22 @@ static bool has(const struct parse *parse, enum member_name name)
 
 static bool refuse(struct parse *parse, const char *what)
 {
-    return err_set(parse->err, ERR_REJECT, "line", "%s", what);
+    (void)err_set(parse->err, ERR_REJECT, "line", "%s", what);
+    return false;
 }
 
 static bool out_of_memory(struct parse *parse)
 {
-    return err_set(parse->err, ERR_RESOURCE, "ENOMEM", "out of memory");
+    (void)err_set(parse->err, ERR_RESOURCE, "ENOMEM", "out of memory");
+    return false;
 }
 
 static bool text_of(struct parse *parse, struct bytes raw, const char *what, struct bytes *ret)
 {
-    if (json_kind(raw) != JSON_KIND_STRING)
-        return err_set(parse->err, ERR_REJECT, "line", "\"%s\" is not a string", what);
+    if (json_kind(raw) != JSON_KIND_STRING) {
+        (void)err_set(parse->err, ERR_REJECT, "line", "\"%s\" is not a string", what);
+        return false;
+    }
     return json_read_string(raw, &parse->line->arena, ret) || out_of_memory(parse);
 }
 

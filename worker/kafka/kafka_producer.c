@@ -16,7 +16,7 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *report, void *
     struct kafka_producer *producer = opaque;
     if (report->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         producer->counts.delivered++;
-        producer->counts.delivered_by[(uintptr_t)report->_private % KAFKA_TAGS]++;
+        (*(uint64_t *)report->_private)++; /* of the message's tag */
         return;
     }
     producer->counts.failed++;
@@ -75,6 +75,7 @@ static rd_kafka_resp_err_t send_now(struct kafka_producer *producer,
                                     const struct kafka_outgoing *outgoing)
 {
     rd_kafka_headers_t *headers = headers_of(outgoing);
+    uint64_t *counter = &producer->counts.delivered_by[outgoing->tag % KAFKA_TAGS];
     const rd_kafka_vu_t parts[] = {
         { .vtype = RD_KAFKA_VTYPE_TOPIC, .u.cstr = outgoing->topic },
         { .vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = outgoing->partition },
@@ -83,7 +84,7 @@ static rd_kafka_resp_err_t send_now(struct kafka_producer *producer,
         { .vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = PART(outgoing->value) },
         { .vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers },
         { .vtype = RD_KAFKA_VTYPE_TIMESTAMP, .u.i64 = outgoing->timestamp_ms },
-        { .vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = (void *)(uintptr_t)outgoing->tag },
+        { .vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = counter },
     };
     rd_kafka_error_t *error = rd_kafka_produceva(producer->rk, parts, sizeof parts / sizeof *parts);
     rd_kafka_resp_err_t code = rd_kafka_error_code(error); /* 0 for NULL */
