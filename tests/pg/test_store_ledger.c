@@ -207,6 +207,39 @@ static void test_a_miss_among_hits_is_told_even_if_more_goes_wrong(void **state)
     rig_flush(rig, 5);
 }
 
+/* The new owner waits for the old one's transaction, sees its end, and fences it. */
+static void test_a_claim_waits_and_fences(void **state)
+{
+    struct rig *rig = *state;
+    rig_claim(rig, TOPIC_WRITES, 0, 10);
+    struct pg_store *other = rig_new_store(rig);
+    struct store port = pg_store_port(other);
+    struct store_call connect = { .step = STORE_CONNECT };
+    assert_int_equal(rig_run_on(&port, &connect, &rig->err), STORE_OK);
+
+    rig_plan(rig, 10, 15);
+    rig_ok(rig, STORE_OPEN);
+    struct claim claim = { .tp = { TOPIC_WRITES, 0 } };
+    struct store_call call = { .step = STORE_CLAIM, .claim = { &claim, 1 } };
+    port.start(port.self, &call);
+    while (sql_number(rig->db, "SELECT count(*) FROM pg_locks WHERE NOT granted") == 0)
+        assert_int_equal(port.poll(port.self, &rig->err), STORE_BUSY);
+    rig->moves[0].counts[OUTCOME_APPLIED] = 5;
+    rig_ok(rig, STORE_CLOSE);
+    enum store_state end;
+    while ((end = port.poll(port.self, &rig->err)) == STORE_BUSY)
+        ;
+    assert_int_equal(end, STORE_OK);
+    assert_int_equal(claim.next_offset, 15);
+    assert_int_equal(claim.epoch, rig->epoch + 1);
+    pg_store_free(other);
+
+    rig_plan(rig, 15, 16);
+    rig_ok(rig, STORE_OPEN);
+    assert_false(rig->moves[0].hit);
+    rig_ok(rig, STORE_UNDO);
+}
+
 static void test_undo_without_a_transaction(void **state)
 {
     struct rig *rig = *state;
@@ -393,6 +426,7 @@ int main(void)
         TEST(test_move_and_counters),
         TEST(test_a_miss_changes_nothing),
         TEST(test_a_miss_among_hits_is_told_even_if_more_goes_wrong),
+        TEST(test_a_claim_waits_and_fences),
         TEST(test_undo_without_a_transaction),
         TEST(test_mark_moves_forward_only),
         TEST(test_killed_in_a_transaction),

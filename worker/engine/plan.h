@@ -155,7 +155,7 @@ struct plan {
     bool lock_first; /* lock all attempts of the plan in id order before writing any (after a
                         deadlock or a lock that could not be had) */
 
-    /* LOCK */
+    /* LOCK; with lock_first already at OPEN, where it names all attempts of the plan */
     struct attempt_row *rows;
     size_t row_count;
 

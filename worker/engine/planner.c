@@ -241,6 +241,21 @@ static bool list_activities(struct builder *builder)
     return true;
 }
 
+/* What "lock all attempts first" means for OPEN: plan_opened() makes LOCK's own list later. */
+static bool list_locks(struct builder *builder)
+{
+    struct planned *planned = builder->planned;
+    struct plan *plan = &planned->plan;
+    if (!plan->lock_first)
+        return true;
+    plan->rows = arena_calloc(builder->arena, planned->fold_count + 1, sizeof *plan->rows);
+    if (plan->rows == NULL)
+        return false;
+    for (size_t i = 0; i < planned->fold_count; i++)
+        plan->rows[plan->row_count++].attempt_id = planned->folds[i].attempt_id;
+    return true;
+}
+
 bool plan_build(const struct plan_request *request, struct planned *ret)
 {
     *ret = (struct planned){ 0 };
@@ -251,7 +266,8 @@ bool plan_build(const struct plan_request *request, struct planned *ret)
     uuid_map_init(&builder.attempts, builder.arena, request->secret);
     struct built_fold *chain = NULL;
     return build_moves(request, &ret->plan) && chain_entries(&builder, &chain) &&
-           sort_folds(&builder, chain) && list_fast_way(&builder) && list_activities(&builder);
+           sort_folds(&builder, chain) && list_fast_way(&builder) && list_locks(&builder) &&
+           list_activities(&builder);
 }
 
 bool plan_hits(const struct plan *plan)
