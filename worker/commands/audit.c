@@ -86,8 +86,13 @@ static void adopt(struct settings *settings, const char *name, int64_t value)
 static bool adopt_settings(struct audit *audit, struct err *err)
 {
     struct pg_rows *rows;
-    if (!pg_client_run(audit->db, "audit_settings.sql", NULL, 0, &rows, err))
+    if (!pg_client_run(audit->db, "audit_settings.sql", NULL, 0, &rows, err)) {
+        if (strcmp(err->code, "42P01") == 0)
+            return err_set(err, ERR_HALT, "42P01",
+                           "schema %s has none of our tables; 'attemptd migrate up' makes them",
+                           audit->settings.schema);
         return false;
+    }
     for (size_t i = 0; i < pg_rows_count(rows); i++)
         adopt(&audit->settings, pg_rows_text(rows, i, 0, ""), pg_rows_int(rows, i, 1));
     pg_rows_free(rows);
@@ -103,10 +108,8 @@ static bool open_all(struct audit *audit, struct err *err)
                                                .standby_ok = true };
     if (!kafka_setup_init(&audit->kafka, &audit->settings, err))
         return false;
-    struct kafka_cluster cluster;
-    audit->admin = kafka_admin_new(&audit->kafka.options, err);
-    return audit->admin != NULL && kafka_admin_cluster(audit->admin, &cluster, err) &&
-           pg_client_connect(&options, &audit->db, err) &&
+    audit->admin = kafka_setup_reach(&audit->kafka, err);
+    return audit->admin != NULL && pg_client_connect(&options, &audit->db, err) &&
            pg_client_execute(audit->db, "begin a snapshot",
                              "SET idle_in_transaction_session_timeout = 0;"
                              "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",

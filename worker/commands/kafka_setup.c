@@ -40,3 +40,17 @@ bool kafka_setup_init(struct kafka_setup *setup, const struct settings *settings
     setup->options.properties = (const char *const *)setup->properties;
     return true;
 }
+
+struct kafka_admin *kafka_setup_reach(const struct kafka_setup *setup, struct err *err)
+{
+    struct kafka_cluster cluster;
+    struct err why;
+    struct kafka_admin *admin = kafka_admin_new(&setup->options, err);
+    if (admin == NULL || kafka_admin_cluster(admin, &cluster, &why))
+        return admin;
+    kafka_admin_free(admin);
+    (void)err_set(err, why.action, why.code,
+                  "no answer from Kafka at %s (KAFKA_BOOTSTRAP_SERVERS): %s",
+                  setup->options.bootstrap_servers, why.text);
+    return NULL;
+}

@@ -4,6 +4,7 @@
 #ifndef WORKER_COMMANDS_KAFKA_SETUP_H
 #define WORKER_COMMANDS_KAFKA_SETUP_H
 
+#include "worker/kafka/kafka_admin.h"
 #include "worker/kafka/kafka_conf.h"
 #include "worker/settings.h"
 
@@ -17,5 +18,8 @@ struct kafka_setup {
 /* False leaves nothing to release. `settings` must outlive the setup. */
 bool kafka_setup_init(struct kafka_setup *setup, const struct settings *settings, struct err *err);
 void kafka_setup_release(struct kafka_setup *setup);
+
+/* Asks the cluster for a sign of life: NULL, with its address in the sentence, when none comes. */
+struct kafka_admin *kafka_setup_reach(const struct kafka_setup *setup, struct err *err);
 
 #endif

@@ -24,17 +24,9 @@ static bool check_topic(struct kafka_admin *admin, const char *name, struct err 
 /* Without this, a wrong address would show only when the first delivery times out. */
 static bool look(const struct kafka_setup *setup, struct err *err)
 {
-    struct kafka_admin *admin = kafka_admin_new(&setup->options, err);
+    struct kafka_admin *admin = kafka_setup_reach(setup, err);
     if (admin == NULL)
         return false;
-    struct kafka_cluster cluster;
-    struct err why;
-    if (!kafka_admin_cluster(admin, &cluster, &why)) {
-        kafka_admin_free(admin);
-        return err_set(err, why.action, why.code,
-                       "no answer from Kafka at %s (KAFKA_BOOTSTRAP_SERVERS): %s",
-                       setup->options.bootstrap_servers, why.text);
-    }
     bool good = check_topic(admin, setup->names.topics[TOPIC_WRITES], err) &&
                 check_topic(admin, setup->names.topics[TOPIC_ACTIVITY], err);
     kafka_admin_free(admin);
