@@ -1,49 +1,14 @@
-#include "worker/postgres/pg_session.h"
+#include "worker/postgres/pg_session_inside.h"
 
-#include "common/clock.h"
 #include "common/embedded.h"
 #include "worker/postgres/sqlstate.h"
 
 #include <assert.h>
-#include <libpq-fe.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-
-enum phase {
-    CLOSED,
-    CONNECTING, /* PQconnectPoll */
-    SETTING_UP, /* the settings are in flight */
-    IDLE,
-    WORKING /* a round is being put together or in flight */
-};
-
-/* A statement whose result has not come yet. */
-struct pending {
-    const char *file;
-    pg_on_result *on_result;
-    void *self;
-};
-
-struct pg_session {
-    struct pg_session_options options;
-    struct clock clock;
-    PGconn *conn; /* NULL when closed */
-    enum phase phase;
-    PostgresPollingStatusType connect_wants;
-    int64_t connect_until_ms;
-    bool flush_wanted; /* the socket took only a part */
-    bool synced;
-    struct err first; /* of this round, or why the session is closed */
-    bool warned;
-    char warning[160];
-    struct pending *pending;
-    size_t pending_count, pending_done, pending_capacity;
-    struct pg_params params; /* of our own statements */
-    struct buf search_path;
-};
 
 struct pg_session_options pg_session_options_default(void)
 {
@@ -66,23 +31,21 @@ const char *pg_statement_text(const char *file)
 
 /* ------------------------------------------------------------------------------------- errors */
 
-/* The first error of a round is the cause; the rest are its echoes. */
-static void fail(struct pg_session *session, const struct err *err)
+void pg_session_fail_err(struct pg_session *session, const struct err *err)
 {
     if (session->first.action == ERR_NONE)
         session->first = *err;
 }
 
-static void fail_with(struct pg_session *session, enum err_action action, const char *code,
-                      const char *text)
+void pg_session_fail(struct pg_session *session, enum err_action action, const char *code,
+                     const char *text)
 {
     struct err err;
     err_set(&err, action, code, "%s", text);
-    fail(session, &err);
+    pg_session_fail_err(session, &err);
 }
 
-/* First line only: the rest of a verbose message is the server's source code. */
-static int line_length(const char *text)
+int pg_session_line_length(const char *text)
 {
     return (int)strcspn(text, "\n");
 }
@@ -101,7 +64,7 @@ static struct err not_connected(void)
 static int safe_length(const char *message, enum err_action action)
 {
     const char *quote = action == ERR_REJECT ? strstr(message, ": \"") : NULL;
-    return quote != NULL ? (int)(quote - message) : line_length(message);
+    return quote != NULL ? (int)(quote - message) : pg_session_line_length(message);
 }
 
 static const char *field(const PGresult *result, int code)
@@ -124,25 +87,10 @@ static void fail_result(struct pg_session *session, const char *file, const PGre
             "PostgreSQL, %s: %.*s%s%s%s%s", file, safe_length(message, action), message,
             constraint[0] != '\0' ? "; constraint " : "", constraint,
             table[0] != '\0' ? "; table " : "", table);
-    fail(session, &err);
+    pg_session_fail_err(session, &err);
 }
 
-static void fail_connect(struct pg_session *session)
-{
-    const char *message = PQerrorMessage(session->conn);
-    char sqlstate[SQLSTATE_LEN + 1] = "";
-    enum err_action action = ERR_LOST;
-    if (sqlstate_find(message, sqlstate))
-        action = sqlstate_action(sqlstate, false);
-    else if (PQconnectionNeedsPassword(session->conn))
-        action = ERR_HALT;
-    struct err err;
-    err_set(&err, action, sqlstate[0] != '\0' ? sqlstate : "connect",
-            "cannot connect to PostgreSQL: %.*s", line_length(message), message);
-    fail(session, &err);
-}
-
-static void close_connection(struct pg_session *session)
+void pg_session_close(struct pg_session *session)
 {
     if (session->conn != NULL)
         PQfinish(session->conn);
@@ -150,18 +98,6 @@ static void close_connection(struct pg_session *session)
     session->phase = CLOSED;
     session->pending_count = session->pending_done = 0;
     session->flush_wanted = false;
-}
-
-static void on_notice(void *self, const PGresult *notice)
-{
-    struct pg_session *session = self;
-    const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
-    if (severity == NULL || strcmp(severity, "WARNING") != 0 ||
-        strcmp(field(notice, PG_DIAG_SQLSTATE), "01000") != 0)
-        return;
-    session->warned = true;
-    (void)snprintf(session->warning, sizeof session->warning, "%s",
-                   field(notice, PG_DIAG_MESSAGE_PRIMARY));
 }
 
 /* ------------------------------------------------------------------------------------ life */
@@ -184,7 +120,7 @@ void pg_session_free(struct pg_session *session)
 {
     if (session == NULL)
         return;
-    close_connection(session);
+    pg_session_close(session);
     pg_params_release(&session->params);
     buf_release(&session->search_path);
     free(session->pending);
@@ -196,7 +132,7 @@ void pg_session_abandon(struct pg_session *session)
     /* PQfinish() would first try to send what is still in its buffer, a COMMIT perhaps. */
     if (session->conn != NULL && PQsocket(session->conn) >= 0)
         (void)shutdown(PQsocket(session->conn), SHUT_RDWR);
-    close_connection(session);
+    pg_session_close(session);
     err_set(&session->first, ERR_LOST, "abandoned", "the connection to PostgreSQL was given up");
 }
 
@@ -230,167 +166,6 @@ int64_t pg_session_wait_ms(const struct pg_session *session)
     return left > 0 ? left : 0;
 }
 
-/* --------------------------------------------------------------------------------- connecting */
-
-/* What stands before `dbname` here is a default, which the connection string may overrule. */
-#define CONNECT_KEYWORDS_MAX 16
-
-static void connect_start(struct pg_session *session)
-{
-    const struct pg_session_options *o = &session->options;
-    bool has_conninfo = o->conninfo != NULL && o->conninfo[0] != '\0';
-    const char *keywords[CONNECT_KEYWORDS_MAX] = {
-        "application_name",     "keepalives",       "keepalives_idle",
-        "keepalives_interval",  "keepalives_count", "tcp_user_timeout",
-        "target_session_attrs", "client_encoding",  has_conninfo ? "dbname" : NULL
-    };
-    const char *values[CONNECT_KEYWORDS_MAX] = { o->application_name,
-                                                 "1",
-                                                 "30",
-                                                 "10",
-                                                 "3",
-                                                 "30000",
-                                                 o->standby_ok ? "any" : "read-write",
-                                                 "UTF8",
-                                                 has_conninfo ? o->conninfo : NULL };
-    session->conn = PQconnectStartParams(keywords, values, 1);
-    if (session->conn == NULL) {
-        fail_with(session, ERR_RESOURCE, "memory", "no memory for a connection to PostgreSQL");
-        return;
-    }
-    (void)PQsetNoticeReceiver(session->conn, on_notice, session);
-    /* A failed connect has its SQLSTATE only in a verbose message. */
-    (void)PQsetErrorVerbosity(session->conn, PQERRORS_VERBOSE);
-    if (PQstatus(session->conn) == CONNECTION_BAD) {
-        fail_connect(session);
-        return;
-    }
-    session->connect_wants = PGRES_POLLING_WRITING;
-    session->phase = CONNECTING;
-}
-
-/* libpq would name the part that it cannot read, and that part may be the password. */
-static bool conninfo_valid(const char *conninfo)
-{
-    bool is_url =
-        strncmp(conninfo, "postgres://", 11) == 0 || strncmp(conninfo, "postgresql://", 13) == 0;
-    if (!is_url && strchr(conninfo, '=') == NULL)
-        return true; /* a bare database name */
-    char *message = NULL;
-    PQconninfoOption *parsed = PQconninfoParse(conninfo, &message);
-    PQfreemem(message);
-    PQconninfoFree(parsed);
-    return parsed != NULL;
-}
-
-void pg_session_connect(struct pg_session *session)
-{
-    close_connection(session);
-    session->first = (struct err){ 0 };
-    session->warned = false;
-    session->connect_until_ms =
-        clock_monotonic_ms(&session->clock) + session->options.connect_timeout_ms;
-    const char *conninfo = session->options.conninfo;
-    if (conninfo != NULL && !conninfo_valid(conninfo))
-        fail_with(session, ERR_HALT, "conninfo",
-                  "the connection string of the database cannot be read: check DATABASE_URL");
-    else
-        connect_start(session);
-}
-
-/* An identifier in double quotes, so that any name of a schema is taken as it is written. */
-static void put_quoted(struct buf *buf, const char *name)
-{
-    buf_put_char(buf, '"');
-    for (const char *c = name; *c != '\0'; c++) {
-        if (*c == '"')
-            buf_put_char(buf, '"');
-        buf_put_char(buf, *c);
-    }
-    buf_put_char(buf, '"');
-}
-
-#define SETTINGS_MAX 16
-
-static size_t base_settings(struct pg_session *session, struct pg_setting settings[SETTINGS_MAX],
-                            char numbers[3][16])
-{
-    const struct pg_session_options *o = &session->options;
-    struct buf *path = &session->search_path;
-    buf_clear(path);
-    put_quoted(path, o->schema != NULL ? o->schema : "public");
-    buf_put(path, BYTES(", pg_temp"));
-    buf_put_char(path, '\0');
-    (void)snprintf(numbers[0], 16, "%d", o->statement_timeout_ms);
-    (void)snprintf(numbers[1], 16, "%d", o->lock_timeout_ms);
-    (void)snprintf(numbers[2], 16, "%d", o->idle_in_transaction_ms);
-    const struct pg_setting base[] = {
-        { "search_path", path->failed ? "pg_temp" : path->ptr },
-        { "statement_timeout", numbers[0] },
-        { "lock_timeout", numbers[1] },
-        { "idle_in_transaction_session_timeout", numbers[2] },
-        { "plan_cache_mode", "force_generic_plan" },
-        { "jit", "off" },
-        { "DateStyle", "ISO" },
-        { "TimeZone", "UTC" },
-        /* The server's side of the same question: is anybody there? */
-        { "tcp_keepalives_idle", "30" },
-        { "tcp_keepalives_interval", "10" },
-        { "tcp_keepalives_count", "3" },
-        { "tcp_user_timeout", "30000" },
-    };
-    _Static_assert(sizeof base / sizeof base[0] <= SETTINGS_MAX, "room for the base settings");
-    memcpy(settings, base, sizeof base);
-    return sizeof base / sizeof base[0];
-}
-
-static void set_up(struct pg_session *session)
-{
-    struct pg_setting base[SETTINGS_MAX];
-    char numbers[3][16];
-    size_t count = base_settings(session, base, numbers);
-    const struct pg_session_options *o = &session->options;
-    struct pg_params *params = &session->params;
-    pg_params_clear(params);
-    pg_array_begin(params, PG_TEXT);
-    for (size_t i = 0; i < count + o->setting_count; i++)
-        pg_array_text(params, bytes_of(i < count ? base[i].name : o->settings[i - count].name));
-    pg_array_end(params);
-    pg_array_begin(params, PG_TEXT);
-    for (size_t i = 0; i < count + o->setting_count; i++)
-        pg_array_text(params, bytes_of(i < count ? base[i].value : o->settings[i - count].value));
-    pg_array_end(params);
-    session->phase = IDLE;
-    pg_session_send_once(session, "session_settings.sql", params, NULL, NULL);
-    pg_session_sync(session);
-    session->phase = SETTING_UP;
-}
-
-static bool ready(const struct pg_session *session)
-{
-    struct pollfd fd = { pg_session_fd(session), pg_session_events(session), 0 };
-    return poll(&fd, 1, 0) > 0;
-}
-
-static void step_connecting(struct pg_session *session)
-{
-    /* PQconnectPoll() takes being called for the socket being ready. */
-    if (!ready(session))
-        return;
-    session->connect_wants = PQconnectPoll(session->conn);
-    if (session->connect_wants == PGRES_POLLING_FAILED) {
-        fail_connect(session);
-        return;
-    }
-    if (session->connect_wants != PGRES_POLLING_OK)
-        return;
-    if (PQsetnonblocking(session->conn, 1) != 0 || PQenterPipelineMode(session->conn) != 1) {
-        fail_with(session, ERR_LOST, "connect", "libpq refused pipeline mode");
-        return;
-    }
-    set_up(session);
-}
-
 /* ------------------------------------------------------------------------------------ sending */
 
 static bool may_send(struct pg_session *session)
@@ -412,7 +187,7 @@ static bool push_pending(struct pg_session *session, struct pending pending)
         size_t capacity = session->pending_capacity == 0 ? 32 : session->pending_capacity * 2;
         struct pending *grown = realloc(session->pending, capacity * sizeof *grown);
         if (grown == NULL) {
-            fail_with(session, ERR_RESOURCE, "memory", "no memory to send a statement");
+            pg_session_fail(session, ERR_RESOURCE, "memory", "no memory to send a statement");
             return false;
         }
         session->pending = grown;
@@ -428,16 +203,16 @@ static void sent(struct pg_session *session, int accepted)
         return;
     session->pending_count--;
     if (PQstatus(session->conn) == CONNECTION_BAD)
-        fail_with(session, ERR_LOST, "connection", "the connection to PostgreSQL was lost");
+        pg_session_fail(session, ERR_LOST, "connection", "the connection to PostgreSQL was lost");
     else
-        fail_with(session, ERR_RESOURCE, "memory", "libpq had no memory for a statement");
+        pg_session_fail(session, ERR_RESOURCE, "memory", "libpq had no memory for a statement");
 }
 
 static const char *text_of(struct pg_session *session, const char *file)
 {
     const char *text = pg_statement_text(file);
     if (text == NULL)
-        fail_with(session, ERR_BUG, "statement", file);
+        pg_session_fail(session, ERR_BUG, "statement", file);
     return text;
 }
 
@@ -464,7 +239,7 @@ static bool values_of(struct pg_session *session, const struct pg_params *params
     if (params == NULL)
         return true;
     if (params->bytes.failed) {
-        fail_with(session, ERR_RESOURCE, "memory", "no memory for the values of a statement");
+        pg_session_fail(session, ERR_RESOURCE, "memory", "no memory for the values of a statement");
         return false;
     }
     const char *base = buf_bytes(&params->bytes).ptr;
@@ -508,7 +283,7 @@ void pg_session_sync(struct pg_session *session)
         return;
     session->synced = true;
     if (PQpipelineSync(session->conn) != 1)
-        fail_with(session, ERR_LOST, "connection", "the connection to PostgreSQL was lost");
+        pg_session_fail(session, ERR_LOST, "connection", "the connection to PostgreSQL was lost");
 }
 
 /* ------------------------------------------------------------------------------------ reading */
@@ -526,7 +301,7 @@ static void take_result(struct pg_session *session, const PGresult *result)
         if (session->first.action == ERR_NONE && pending->on_result != NULL) {
             struct err err = { 0 };
             if (!pending->on_result(pending->self, result, &err))
-                fail(session, &err);
+                pg_session_fail_err(session, &err);
         }
         break;
     case PGRES_PIPELINE_ABORTED:
@@ -566,12 +341,12 @@ static enum pg_state finish(struct pg_session *session, struct err *ret_err)
 {
     bool lost = PQstatus(session->conn) == CONNECTION_BAD;
     if (lost)
-        fail_with(session, ERR_LOST, "connection", "the connection to PostgreSQL was lost");
+        pg_session_fail(session, ERR_LOST, "connection", "the connection to PostgreSQL was lost");
     struct err first = session->first;
     bool half_connected = session->phase != WORKING && first.action != ERR_NONE;
     session->phase = IDLE;
     if (lost || half_connected || first.action == ERR_LOST) {
-        close_connection(session);
+        pg_session_close(session);
         session->first = not_connected();
     }
     if (first.action == ERR_NONE)
@@ -594,7 +369,7 @@ static enum pg_state step_round(struct pg_session *session, struct err *ret_err)
 static enum pg_state step_closed(struct pg_session *session, struct err *ret_err)
 {
     *ret_err = session->first;
-    close_connection(session);
+    pg_session_close(session);
     session->first = not_connected();
     return PG_FAILED;
 }
@@ -602,9 +377,9 @@ static enum pg_state step_closed(struct pg_session *session, struct err *ret_err
 enum pg_state pg_session_step(struct pg_session *session, struct err *ret_err)
 {
     if (session->phase == CONNECTING)
-        step_connecting(session);
+        pg_session_step_connecting(session);
     if (pg_session_wait_ms(session) == 0) {
-        fail_with(session, ERR_LOST, "timeout", "PostgreSQL did not answer in time");
+        pg_session_fail(session, ERR_LOST, "timeout", "PostgreSQL did not answer in time");
         return finish(session, ret_err);
     }
     switch (session->phase) {
