@@ -45,30 +45,44 @@ static const char *code_of(const struct err *err)
     return err == NULL ? NULL : err->code;
 }
 
-/* True when this trouble was told a moment ago. */
-static bool is_repeated(struct journal_log *journal, const struct err *err)
+/*
+ * True when this trouble was told a moment ago. If not, *ret_unsaid says how often it came since it
+ * was told last.
+ */
+static bool is_repeated(struct journal_log *journal, const char *message, const struct err *err,
+                        uint64_t *ret_unsaid)
 {
     int64_t now = clock_monotonic_ms(&journal->log->clock);
     const char *code = err == NULL ? "" : err->code;
-    if (strcmp(code, journal->last_code) == 0 && now - journal->last_ms < SAME_TROUBLE_MS) {
-        journal->suppressed++;
+    size_t known = journal->trouble_count;
+    if (known > JOURNAL_TROUBLES)
+        known = JOURNAL_TROUBLES;
+    struct journal_trouble *trouble = NULL;
+    for (size_t i = 0; i < known; i++) {
+        if (journal->troubles[i].message == message && strcmp(journal->troubles[i].code, code) == 0)
+            trouble = &journal->troubles[i];
+    }
+    if (trouble != NULL && now - trouble->told_ms < SAME_TROUBLE_MS) {
+        trouble->unsaid++;
         return true;
     }
-    (void)snprintf(journal->last_code, sizeof journal->last_code, "%s", code);
-    journal->last_ms = now;
+    *ret_unsaid = trouble == NULL ? 0 : trouble->unsaid;
+    if (trouble == NULL)
+        trouble = &journal->troubles[journal->trouble_count++ % JOURNAL_TROUBLES];
+    *trouble = (struct journal_trouble){ .message = message, .told_ms = now };
+    (void)snprintf(trouble->code, sizeof trouble->code, "%s", code);
     return false;
 }
 
 void journal_log_retry(struct journal_log *journal, const char *message, const struct err *err,
                        int64_t next_try_ms)
 {
-    if (is_repeated(journal, err))
+    uint64_t unsaid = 0;
+    if (is_repeated(journal, message, err, &unsaid))
         return;
-    uint64_t suppressed = journal->suppressed;
-    journal->suppressed = 0;
     log_line(journal->log, LEVEL_WARN, message,
              FIELDS(FIELD_TEXT("error", text_of(err)), FIELD_TEXT("code", code_of(err)),
-                    FIELD_INT("next_try_ms", next_try_ms), FIELD_INT("unsaid", suppressed)));
+                    FIELD_INT("next_try_ms", next_try_ms), FIELD_INT("unsaid", unsaid)));
 }
 
 /* The line that the contract promises, word for word; in JSON also as fields. */
@@ -89,17 +103,17 @@ static void log_halt(struct journal_log *journal, const struct note *note)
 
 static void log_breaker(struct journal_log *journal, const struct note *note)
 {
-    bool closed = strcmp(note->word, "closed") == 0;
-    bool open = strcmp(note->word, "open") == 0;
-    log_line(
-        journal->log,
-        closed ? LEVEL_INFO
-        : open ? LEVEL_ERROR
-               : LEVEL_DEBUG,
-        closed ? "the database answers again: circuit breaker closed"
-        : open ? "the database fails again and again: circuit breaker open"
-               : "circuit breaker: probing",
-        FIELDS(FIELD_TEXT("error", text_of(note->err)), FIELD_TEXT("code", code_of(note->err))));
+    static const char open[] = "the database fails again and again: circuit breaker open";
+    uint64_t unsaid = 0;
+    if (strcmp(note->word, "closed") == 0)
+        log_line(journal->log, LEVEL_INFO, "the database answers again: circuit breaker closed",
+                 NULL);
+    else if (strcmp(note->word, "open") != 0)
+        log_line(journal->log, LEVEL_DEBUG, "circuit breaker: probing", NULL);
+    else if (!is_repeated(journal, open, note->err, &unsaid))
+        log_line(journal->log, LEVEL_ERROR, open,
+                 FIELDS(FIELD_TEXT("error", text_of(note->err)),
+                        FIELD_TEXT("code", code_of(note->err)), FIELD_INT("unsaid", unsaid)));
 }
 
 /* Notes about one partition that need no more words than these. */
@@ -114,12 +128,22 @@ static void log_partition(struct journal_log *journal, enum log_level level, con
                     FIELD_TEXT("code", code_of(note->err))));
 }
 
+/* Once, instead of a halt line for each partition: this ends the process. */
+static void refuse_settings(struct journal_log *journal, const struct err *err)
+{
+    if (!journal->settings_refused)
+        log_line(journal->log, LEVEL_ERROR, err->text, FIELDS(FIELD_TEXT("code", err->code)));
+    journal->settings_refused = true;
+}
+
 static void note_line(void *self, const struct note *note)
 {
     struct journal_log *journal = self;
     journal->news = journal->news || note->kind != NOTE_FLUSHED;
-    if (note->err != NULL && strcmp(note->err->code, "settings") == 0)
-        journal->settings_refused = true;
+    if (note->err != NULL && strcmp(note->err->code, "settings") == 0) {
+        refuse_settings(journal, note->err);
+        return;
+    }
     switch (note->kind) {
     case NOTE_CLAIMED:
         log_partition(journal, LEVEL_INFO, "partition claimed", note);

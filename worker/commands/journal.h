@@ -10,12 +10,21 @@
 #include "worker/engine/ports.h"
 #include "worker/settings.h"
 
+#define JOURNAL_TROUBLES 8
+
+/* A kind of trouble that was told not long ago. */
+struct journal_trouble {
+    const char *message; /* by address: they are literals */
+    char code[32];
+    int64_t told_ms;
+    uint64_t unsaid; /* how often it came since */
+};
+
 struct journal_log {
     const struct log *log;
     const struct settings *settings; /* names of topics */
-    char last_code[32];              /* of the trouble that was logged last ... */
-    int64_t last_ms;                 /* ... and when */
-    uint64_t suppressed;
+    struct journal_trouble troubles[JOURNAL_TROUBLES];
+    size_t trouble_count;  /* told so far; the oldest are overwritten */
     bool news;             /* something that others should hear of soon; cleared by them */
     bool client_finished;  /* the Kafka client said that it cannot go on: start the process anew */
     bool settings_refused; /* the database holds other settings than ours: EX_CONFIG */
@@ -29,7 +38,8 @@ struct journal journal_log_port(struct journal_log *journal);
 /* For adapters that tell of trouble outside the engine; `what` names them. */
 void journal_log_trouble(struct journal_log *journal, const char *what, const struct err *err);
 
-/* Trouble that is tried again; the same trouble is told at most every ten seconds. */
+/* Trouble that is tried again; the same trouble is told at most every ten seconds. `message` is a
+ * literal. */
 void journal_log_retry(struct journal_log *journal, const char *message, const struct err *err,
                        int64_t next_try_ms);
 

@@ -26,6 +26,7 @@ void supervised_init(struct supervised *supervised)
     supervised->supervisor = pid;
     (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+    (void)prctl(PR_SET_NAME, "attemptd"); /* not "exe", as which it was executed */
     /* It may have died before the kernel was told: then nobody sends that signal any more. */
     if (getppid() != supervised->supervisor)
         (void)raise(SIGTERM);
