@@ -21,10 +21,11 @@
 
 #define REPORT_MS 1000
 #define TURN_MAX_MS                                                                                \
-    1000             /* the loop turns at least so often, for reports and the parent's pulse       \
-                      */
-#define STOP_MS 8500 /* what is not done by then is abandoned */
-#define TIDY_MS 2000 /* a refresh that takes longer is rolled back and done by others */
+    1000                  /* the loop turns at least so often, for reports and the parent's pulse  \
+                           */
+#define STOP_MS      8500 /* what is not done by then is abandoned */
+#define STOP_STEP_MS 100
+#define TIDY_MS      2000 /* a refresh that takes longer is rolled back and done by others */
 #define LEAVE_MAX_MS                                                                               \
     4500 /* leaving the group may take five seconds: later there is no time for it */
 
@@ -240,6 +241,8 @@ static int64_t worker_turn(struct worker *w)
     (void)watch_set(&w->publisher_watch, w->base, kafka_publisher_fd(w->publisher), POLLIN);
     (void)watch_set(&w->store_watch, w->base, pg_session_fd(session), pg_session_events(session));
     sleep_ms = sooner(sleep_ms, pg_session_wait_ms(session));
+    if (w->stop_at_ms != 0)
+        sleep_ms = sooner(sleep_ms, STOP_STEP_MS);
     return w->drain == NULL ? sleep_ms : sooner(sleep_ms, DRAIN_STEP_MS);
 }
 
