@@ -40,7 +40,7 @@ stage() { # NAME [bare]
     DATABASE_URL=$("$root/compose/postgres" url "$stack/postgres")
     DATABASE_URL=${DATABASE_URL%/*}/$1
     KAFKA_BOOTSTRAP_SERVERS=$("$root/compose/kafka" address "$stack/kafka")
-    prefix=$1.
+    prefix=$1. partitions=3
     export ADMIN_URL DATABASE_URL KAFKA_BOOTSTRAP_SERVERS
     export ATTEMPTD_TOPIC_PREFIX=$prefix ATTEMPTD_GROUP=$1
     [ "${2:-}" != bare ] || return 0
@@ -96,13 +96,21 @@ send() {
         -X partitioner=murmur2_random -X acks=all "${headers[@]}"
 }
 
+# One of Kafka's own tools against the broker: kafka_tool NAME ARG...
+kafka_tool() {
+    "$root/compose/kafka" tool "org.apache.kafka.tools.$1" \
+        --bootstrap-server "$KAFKA_BOOTSTRAP_SERVERS" "${@:2}" >/dev/null
+}
+
 uuid() { cat /proc/sys/kernel/random/uuid; }
 
 # The end offsets of the ledger's topics, and what the ledger has settled and published.
 log_records() {
     local topic partition queries=()
     for topic in attempt.writes attempt.activity; do
-        for partition in 0 1 2; do queries+=(-t "$prefix$topic:$partition:-1"); done
+        for ((partition = 0; partition < partitions; partition++)); do
+            queries+=(-t "$prefix$topic:$partition:-1")
+        done
     done
     kcat -b "$KAFKA_BOOTSTRAP_SERVERS" -Q "${queries[@]}" 2>/dev/null |
         awk '{ n += $NF } END { print n + 0 }'

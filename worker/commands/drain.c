@@ -48,8 +48,7 @@ static bool add_topic(struct drain *drain, struct kafka_admin *admin, const char
         struct target target = { .topic = topic, .partition = p, .published = -1 };
         if (!kafka_admin_log(admin, topic, p, &target.low, &target.end, err))
             return false;
-        if (target.end > target.low)
-            drain->targets[drain->target_count++] = target;
+        drain->targets[drain->target_count++] = target;
     }
     return true;
 }
@@ -155,6 +154,12 @@ static void mark_halted(struct drain *drain, const json_t *partition)
     }
 }
 
+/* Without a row in the ledger only an empty log is settled. */
+static bool is_settled(const struct target *target)
+{
+    return target->published >= 0 ? target->published >= target->end : target->low == target->end;
+}
+
 int64_t drain_records_left(const struct drain *drain)
 {
     int64_t left = 0;
@@ -181,11 +186,9 @@ enum drain_state drain_step(struct drain *drain, const json_t *status)
     bool halted = false;
     for (size_t i = 0; i < drain->target_count; i++) {
         const struct target *target = &drain->targets[i];
-        if (target->published >= target->end)
-            continue;
-        if (!target->halted)
+        if (!target->halted && !is_settled(target))
             return DRAIN_GOING;
-        halted = true;
+        halted = halted || target->halted;
     }
     return halted ? DRAIN_HALTED : DRAIN_SETTLED;
 }
