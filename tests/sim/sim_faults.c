@@ -160,7 +160,7 @@ void run_fault(struct sim_run *run)
             worker->publisher.stalled_until = sim->now_ms + sim_below(sim, 2000);
         break;
     case 7:
-        if (sim_one_in(sim, 12))
+        if (sim_one_in(sim, 6))
             replace_log(run);
         break;
     default:

@@ -7,15 +7,11 @@
 /* The text after `"name":` in a flat JSON object; NULL when there is none. */
 static const char *member(const char *json, const char *name)
 {
-    char pattern[64];
-    snprintf(pattern, sizeof pattern, "\"%s\":", name);
-    const char *at = strstr(json, pattern);
-    if (at == NULL)
-        return NULL;
-    at += strlen(pattern);
-    while (*at == ' ')
-        at++;
-    return at;
+    size_t len = strlen(name);
+    for (const char *at = strchr(json, '"'); at != NULL; at = strchr(at + 1, '"'))
+        if (strncmp(at + 1, name, len) == 0 && at[1 + len] == '"' && at[2 + len] == ':')
+            return at + len + 3 + (at[len + 3] == ' ');
+    return NULL;
 }
 
 static int64_t member_number(const char *json, const char *name)
@@ -138,7 +134,9 @@ struct telling oracle_offered(struct sim_oracle *oracle, const struct message *m
 {
     struct telling telling = { .kind = TELL_OTHER, .commit = oracle->sim->commit_serial };
     char json[2048];
-    snprintf(json, sizeof json, "%.*s", BYTES_FMT(message->value));
+    size_t len = message->value.len < sizeof json ? message->value.len : sizeof json - 1;
+    memcpy(json, message->value.ptr, len);
+    json[len] = '\0';
     if (message->outlet == OUTLET_INVALIDATIONS)
         offered_invalidation(oracle, json, &telling);
     else

@@ -54,6 +54,15 @@ static void begin(struct sim_run *run, uint64_t seed, bool verbose, uint64_t *co
 static void tick(struct sim_run *run)
 {
     struct sim *sim = &run->sim;
+    for (int i = 0; i < run->worker_count; i++) {
+        /* The worst moment to lose a partition: nobody knows yet whether it was committed. */
+        bool worst = run->workers[i].store.lost_commit && sim_strikes(sim, 4);
+        run->workers[i].store.lost_commit = false;
+        if (worst) {
+            run->workers[i].deaf = true;
+            run->rebalance_at = sim->now_ms;
+        }
+    }
     if (run->rebalance_at != 0 && sim->now_ms >= run->rebalance_at)
         run_rebalance(run);
     if (run->db.schema_broken && sim->now_ms >= run->heal_schema_at)

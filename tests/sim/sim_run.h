@@ -18,6 +18,7 @@ struct sim_worker {
     bool crashed;          /* dead to the world: every port fails until the process is reaped */
     int calls_until_crash; /* 0 for none */
     bool stopping;
+    bool deaf; /* hears late of the next rebalance */
     int hurries;
     int64_t frozen_until, wake_ms;
     unsigned group_assigned;

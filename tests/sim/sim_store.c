@@ -74,6 +74,7 @@ static void fail(struct sim_store *store, enum err_action action, const char *co
 
 static void fail_lost(struct sim_store *store, bool commits)
 {
+    store->lost_commit = store->call->step == STORE_CLOSE;
     leave_behind(store, commits);
     fail(store, ERR_LOST, "08006");
 }

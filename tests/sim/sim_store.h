@@ -25,7 +25,8 @@ struct sim_store {
     void (*on_call)(void *worker);
     void *worker;
     int owner; /* incarnation of the worker */
-    bool connected, broken_idle;
+    bool connected;
+    bool lost_commit; /* an answer to COMMIT was lost; cleared by the schedule */
     struct db_tx *tx;
     struct sim_backend *backends; /* STORE_BACKENDS */
     struct db_tx spare;

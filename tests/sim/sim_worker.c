@@ -44,7 +44,7 @@ void worker_start(struct sim_worker *worker)
     struct sim *sim = &run->sim;
     worker->incarnation = ++run->incarnations;
     worker->alive = true;
-    worker->crashed = worker->stopping = false;
+    worker->crashed = worker->stopping = worker->deaf = false;
     worker->calls_until_crash = 0;
     worker->frozen_until = worker->wake_ms = 0;
     sim_source_init(&worker->source, sim, &run->log, &run->db);
@@ -126,7 +126,9 @@ void run_rebalance(struct sim_run *run)
         sim_cover(sim, COVER_REBALANCE);
     for (int i = 0; i < count; i++) {
         /* Who is told late goes on reading what is no longer his. */
-        int64_t delay = sim_strikes(sim, 4) ? sim_below(sim, 3000) : sim_below(sim, 5);
+        int64_t delay =
+            members[i]->deaf || sim_strikes(sim, 4) ? sim_below(sim, 3000) : sim_below(sim, 5);
+        members[i]->deaf = false;
         sim_source_assign_news(&members[i]->source, members[i]->group_assigned, delay);
         sim_tell(sim, "group: worker %d gets %03x in %lld ms", members[i]->incarnation,
                  members[i]->group_assigned, (long long)delay);

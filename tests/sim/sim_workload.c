@@ -11,7 +11,7 @@ void workload_init(struct sim_workload *workload, struct sim *sim, struct sim_lo
     workload->attempts = 2 + sim_below(sim, SIM_ATTEMPTS - 2);
     workload->exams = 1 + sim_below(sim, SIM_EXAMS);
     workload->disorder = 3 + sim_below(sim, 12);
-    workload->refusals = sim_one_in(sim, 4) ? 20 + sim_below(sim, 60) : 0;
+    workload->refusals = sim_one_in(sim, 2) ? 25 + sim_below(sim, 100) : 0;
     for (int i = 0; i < SIM_ATTEMPTS; i++) {
         workload->version[i] = 1;
         log->split[i] = log->partitions > 1 && sim_one_in(sim, 8);
