@@ -1,5 +1,6 @@
 #include "worker/commands/drain.h"
 #include "common/clock.h"
+#include "worker/commands/facts.h"
 #include "worker/commands/kafka_setup.h"
 #include "worker/kafka/kafka_admin.h"
 #include "worker/postgres/pg_session.h"
@@ -15,6 +16,7 @@ struct target {
     int32_t partition;
     int64_t low, end;
     int64_t published; /* by the ledger; -1 without a row */
+    bool other_log;    /* not the one that the ledger knows: it can only halt */
     bool halted;
 };
 
@@ -31,8 +33,34 @@ struct drain {
 
 /* ----------------------------------------------------------------------- the ends of the logs */
 
-static bool add_topic(struct drain *drain, struct kafka_admin *admin, const char *topic,
-                      struct err *err)
+/* next_offset of a partition; -1 without a row, or when nobody could be asked. */
+static int64_t ledger_next(const struct pg_rows *ledger, const char *topic, int32_t partition)
+{
+    for (size_t row = 0; ledger != NULL && row < pg_rows_count(ledger); row++) {
+        if (pg_rows_int(ledger, row, 1) == partition &&
+            strcmp(pg_rows_text(ledger, row, 0, ""), topic) == 0)
+            return pg_rows_int(ledger, row, 3);
+    }
+    return -1;
+}
+
+/*
+ * The ledger as it was before the ends were noted: where it is further than the log, the log is
+ * another one. NULL when the database does not answer, which is no reason not to start.
+ */
+static struct pg_rows *read_ledger(const struct settings *settings)
+{
+    struct pg_rows *rows = NULL;
+    struct err err;
+    struct pg_client *client = facts_connect(settings, false, &err);
+    if (client != NULL && !pg_client_run(client, "drain_progress.sql", NULL, 0, &rows, &err))
+        rows = NULL;
+    pg_client_free(client);
+    return rows;
+}
+
+static bool add_topic(struct drain *drain, struct kafka_admin *admin, const struct pg_rows *ledger,
+                      const char *topic, struct err *err)
 {
     struct kafka_topic facts;
     if (!kafka_admin_topic(admin, topic, &facts, err))
@@ -48,6 +76,8 @@ static bool add_topic(struct drain *drain, struct kafka_admin *admin, const char
         struct target target = { .topic = topic, .partition = p, .published = -1 };
         if (!kafka_admin_log(admin, topic, p, &target.low, &target.end, err))
             return false;
+        int64_t next = ledger_next(ledger, topic, p);
+        target.other_log = next >= 0 && (next < target.low || next > target.end);
         drain->targets[drain->target_count++] = target;
     }
     return true;
@@ -58,10 +88,12 @@ static bool note_ends(struct drain *drain, struct err *err)
     struct kafka_setup setup;
     if (!kafka_setup_init(&setup, drain->settings, err))
         return false;
+    struct pg_rows *ledger = read_ledger(drain->settings);
     struct kafka_admin *admin = kafka_admin_new(&setup.options, err);
-    bool done = admin != NULL &&
-                add_topic(drain, admin, drain->settings->topics[TOPIC_WRITES], err) &&
-                add_topic(drain, admin, drain->settings->topics[TOPIC_ACTIVITY], err);
+    bool done = admin != NULL && facts_kafka_answers(admin, drain->settings, err) &&
+                add_topic(drain, admin, ledger, drain->settings->topics[TOPIC_WRITES], err) &&
+                add_topic(drain, admin, ledger, drain->settings->topics[TOPIC_ACTIVITY], err);
+    pg_rows_free(ledger);
     kafka_admin_free(admin);
     kafka_setup_release(&setup);
     return done;
@@ -186,7 +218,7 @@ enum drain_state drain_step(struct drain *drain, const json_t *status)
     bool halted = false;
     for (size_t i = 0; i < drain->target_count; i++) {
         const struct target *target = &drain->targets[i];
-        if (!target->halted && !is_settled(target))
+        if (!target->halted && (target->other_log || !is_settled(target)))
             return DRAIN_GOING;
         halted = halted || target->halted;
     }

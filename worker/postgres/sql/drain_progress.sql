@@ -1,3 +1,3 @@
 -- How far the whole group is, whoever owns the partitions.
-SELECT topic, partition::bigint, published_offset
+SELECT topic, partition::bigint, published_offset, next_offset
 FROM ingest_progress;
