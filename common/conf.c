@@ -1,29 +1,10 @@
-#include "common/conf.h"
 #include "common/bytes.h"
-#include "common/nearest.h"
+#include "common/conf_core.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define FILE_BYTES_MAX (64 * 1024)
-#define PAIRS_MAX      256
-
-struct slot {
-    char *text; /* as given, owned; the target of a CONF_TEXT points here */
-    enum conf_rank rank;
-    char origin[160];
-};
-
-struct conf {
-    const struct conf_table *table;
-    char *target;
-    struct slot *slots; /* one for each entry */
-    struct conf_pair *pairs;
-    size_t pair_count;
-};
 
 /* ------------------------------------------------------------------------------- life cycle */
 
@@ -42,7 +23,7 @@ struct conf *conf_new(const struct conf_table *table, void *target)
     conf->table = table;
     conf->target = target;
     conf->slots = calloc(table->count, sizeof *conf->slots);
-    conf->pairs = calloc(PAIRS_MAX, sizeof *conf->pairs);
+    conf->pairs = calloc(CONF_PAIRS_MAX, sizeof *conf->pairs);
     if (conf->slots == NULL || conf->pairs == NULL) {
         conf_free(conf);
         return NULL;
@@ -125,7 +106,7 @@ static bool parse_switch(const char *value, bool *ret)
 }
 
 /* Parses the slot's text into the target. */
-static bool store(struct conf *conf, const struct conf_entry *entry, const struct slot *slot,
+static bool store(struct conf *conf, const struct conf_entry *entry, const struct conf_slot *slot,
                   struct err *err)
 {
     void *target = conf->target + entry->offset;
@@ -151,10 +132,10 @@ static bool store(struct conf *conf, const struct conf_entry *entry, const struc
     return err_set(err, ERR_BUG, "conf", "%s has no type", entry->name);
 }
 
-static bool set_slot(struct conf *conf, size_t index, const char *value, enum conf_rank rank,
-                     const char *origin, struct err *err)
+bool conf_set_slot(struct conf *conf, size_t index, const char *value, enum conf_rank rank,
+                   const char *origin, struct err *err)
 {
-    struct slot *slot = &conf->slots[index];
+    struct conf_slot *slot = &conf->slots[index];
     if (slot->rank > rank)
         return true;
     char *text = value == NULL ? NULL : strdup(value);
@@ -188,8 +169,8 @@ static bool read_secret(const char *path, const char *origin, enum conf_rank ran
     return true;
 }
 
-static bool set_secret_file(struct conf *conf, size_t index, const char *path, enum conf_rank rank,
-                            const char *origin, struct err *err)
+bool conf_set_secret_file(struct conf *conf, size_t index, const char *path, enum conf_rank rank,
+                          const char *origin, struct err *err)
 {
     if (conf->slots[index].rank > rank)
         return true;
@@ -197,7 +178,7 @@ static bool set_secret_file(struct conf *conf, size_t index, const char *path, e
     if (!read_secret(path, origin, rank, secret, sizeof secret, err))
         return false;
     (void)snprintf(from, sizeof from, "%.60s: %.90s", origin, path);
-    bool done = set_slot(conf, index, secret, rank, from, err);
+    bool done = conf_set_slot(conf, index, secret, rank, from, err);
     explicit_bzero(secret, sizeof secret);
     return done;
 }
@@ -216,7 +197,7 @@ bool conf_set(struct conf *conf, const char *name, const char *value, enum conf_
     size_t index = find(conf, name);
     if (index == conf->table->count)
         return err_set(err, ERR_BUG, "conf", "no setting is called %s", name);
-    return set_slot(conf, index, value, rank, origin, err) &&
+    return conf_set_slot(conf, index, value, rank, origin, err) &&
            store(conf, &conf->table->entries[index], &conf->slots[index], err);
 }
 
@@ -243,8 +224,8 @@ bool conf_set_pair(struct conf *conf, const char *name, const char *value, enum 
     bool is_new = pair == conf->pairs + conf->pair_count;
     if (!is_new && pair->rank > rank)
         return true;
-    if (is_new && conf->pair_count == PAIRS_MAX)
-        return err_set(err, ERR_HALT, code_of(rank), "more than %d properties (%s)", PAIRS_MAX,
+    if (is_new && conf->pair_count == CONF_PAIRS_MAX)
+        return err_set(err, ERR_HALT, code_of(rank), "more than %d properties (%s)", CONF_PAIRS_MAX,
                        origin);
     char *copy = strdup(value);
     char *name_copy = is_new ? strdup(name) : pair->name;
@@ -263,116 +244,6 @@ bool conf_set_pair(struct conf *conf, const char *name, const char *value, enum 
     return true;
 }
 
-/* `name=value` of -X. */
-static bool set_pair_text(struct conf *conf, const char *text, struct err *err)
-{
-    const char *equals = text == NULL ? NULL : strchr(text, '=');
-    if (equals == NULL || equals == text)
-        return err_set(err, ERR_HALT, CONF_ERR_USAGE,
-                       "-X takes property=value, as in -X socket.timeout.ms=10000");
-    char name[128];
-    if ((size_t)(equals - text) >= sizeof name)
-        return err_set(err, ERR_HALT, CONF_ERR_USAGE, "-X: the property's name is too long");
-    memcpy(name, text, (size_t)(equals - text));
-    name[equals - text] = '\0';
-    return conf_set_pair(conf, name, equals + 1, CONF_FLAG, "flag -X", err);
-}
-
-/* ---------------------------------------------------------------------------------- flags */
-
-enum flag_form { FORM_NONE, FORM_VALUE, FORM_NO, FORM_FILE };
-
-/* KAFKA_BROKERS is also --kafka-brokers. */
-static bool is_alias_flag(const char *alias, struct bytes typed)
-{
-    if (alias == NULL || strlen(alias) != typed.len)
-        return false;
-    size_t i = 0;
-    while (i < typed.len && typed.ptr[i] == (alias[i] == '_' ? '-' : tolower((int)alias[i])))
-        i++;
-    return i == typed.len;
-}
-
-/* Does `--name` (len bytes after the dashes) mean this entry, and in which of its forms? */
-static enum flag_form flag_form(const struct conf_entry *entry, const char *name, size_t len)
-{
-    struct bytes typed = { name, len }, flag = bytes_of(entry->flag);
-    if (bytes_equal(typed, flag) || is_alias_flag(entry->alias, typed))
-        return FORM_VALUE;
-    if (entry->type == CONF_SWITCH && len == flag.len + 3 && memcmp(name, "no-", 3) == 0 &&
-        memcmp(name + 3, flag.ptr, flag.len) == 0)
-        return FORM_NO;
-    if (entry->secrecy != CONF_PUBLIC && len == flag.len + 5 &&
-        memcmp(name, flag.ptr, flag.len) == 0 && memcmp(name + flag.len, "-file", 5) == 0)
-        return FORM_FILE;
-    return FORM_NONE;
-}
-
-/* Sets what one flag says. `value` is NULL when there is none. */
-static bool set_flag(struct conf *conf, size_t index, enum flag_form form, const char *value,
-                     struct err *err)
-{
-    const struct conf_entry *entry = &conf->table->entries[index];
-    char origin[160];
-    (void)snprintf(origin, sizeof origin, "flag --%s%s", form == FORM_NO ? "no-" : "", entry->flag);
-    if (form == FORM_NO)
-        return set_slot(conf, index, "false", CONF_FLAG, origin, err);
-    if (entry->type == CONF_SWITCH)
-        return set_slot(conf, index, value == NULL ? "true" : value, CONF_FLAG, origin, err);
-    if (value == NULL)
-        return err_set(err, ERR_HALT, CONF_ERR_USAGE, "--%s%s needs a value", entry->flag,
-                       form == FORM_FILE ? "-file" : "");
-    if (form == FORM_FILE)
-        return set_secret_file(conf, index, value, CONF_FLAG, origin, err);
-    return set_slot(conf, index, value, CONF_FLAG, origin, err);
-}
-
-/* How many words of argv[at] ... were ours: 0, 1 or 2; -1 for an error. */
-static int take_flag(struct conf *conf, char **argv, int at, struct err *err)
-{
-    const char *word = argv[at];
-    if (strncmp(word, "-X", 2) == 0 && conf->table->pair_prefix != NULL) {
-        bool apart = word[2] == '\0';
-        bool done = set_pair_text(conf, apart ? argv[at + 1] : word + 2, err);
-        return !done ? -1 : apart ? 2 : 1;
-    }
-    if (strncmp(word, "--", 2) != 0)
-        return 0;
-    const char *name = word + 2;
-    size_t len = strcspn(name, "=");
-    for (size_t i = 0; i < conf->table->count; i++) {
-        const struct conf_entry *entry = &conf->table->entries[i];
-        enum flag_form form = flag_form(entry, name, len);
-        if (form == FORM_NONE)
-            continue;
-        bool inside = name[len] == '=';
-        bool apart = !inside && entry->type != CONF_SWITCH;
-        const char *value = inside ? name + len + 1 : apart ? argv[at + 1] : NULL;
-        return !set_flag(conf, i, form, value, err) ? -1 : apart ? 2 : 1;
-    }
-    return 0;
-}
-
-static bool load_flags(struct conf *conf, int argc, char **argv, int *ret_argc, struct err *err)
-{
-    int kept = 0;
-    bool ours = true;
-    for (int at = 0; at < argc;) {
-        if (strcmp(argv[at], "--") == 0)
-            ours = false;
-        int taken = ours && at > 0 ? take_flag(conf, argv, at, err) : 0;
-        if (taken < 0)
-            return false;
-        if (taken == 0)
-            argv[kept++] = argv[at++];
-        else
-            at += taken;
-    }
-    argv[kept] = NULL;
-    *ret_argc = kept;
-    return true;
-}
-
 /* ---------------------------------------------------------------------------- environment */
 
 static bool load_variable(struct conf *conf, size_t index, const char *name, struct err *err)
@@ -382,14 +253,14 @@ static bool load_variable(struct conf *conf, size_t index, const char *name, str
     const char *value = getenv(name);
     if (value != NULL && *value != '\0') {
         (void)snprintf(origin, sizeof origin, "environment %s", name);
-        return set_slot(conf, index, value, CONF_ENVIRONMENT, origin, err);
+        return conf_set_slot(conf, index, value, CONF_ENVIRONMENT, origin, err);
     }
     (void)snprintf(file_name, sizeof file_name, "%s_FILE", name);
     value = conf->table->entries[index].secrecy == CONF_PUBLIC ? NULL : getenv(file_name);
     if (value == NULL || *value == '\0')
         return true;
     (void)snprintf(origin, sizeof origin, "environment %s", file_name);
-    return set_secret_file(conf, index, value, CONF_ENVIRONMENT, origin, err);
+    return conf_set_secret_file(conf, index, value, CONF_ENVIRONMENT, origin, err);
 }
 
 static bool load_environment(struct conf *conf, struct err *err)
@@ -405,106 +276,6 @@ static bool load_environment(struct conf *conf, struct err *err)
     return true;
 }
 
-/* ----------------------------------------------------------------------------------- file */
-
-/* Is `key` (linger_ms, linger-ms or ATTEMPTD_LINGER_MS) this entry? */
-static bool is_key(const struct conf_entry *entry, const char *key)
-{
-    if (strcmp(key, entry->name) == 0 || (entry->alias != NULL && strcmp(key, entry->alias) == 0))
-        return true;
-    size_t i = 0;
-    while (key[i] != '\0' && (key[i] == '_' ? '-' : key[i]) == entry->flag[i])
-        i++;
-    return key[i] == '\0' && entry->flag[i] == '\0';
-}
-
-/* `key` without its ending _file; true when it had one. */
-static bool strip_file(const char *key, char *ret, size_t size)
-{
-    (void)snprintf(ret, size, "%s", key);
-    size_t len = strlen(ret);
-    if (len < 6 || (strcasecmp(ret + len - 5, "_file") != 0 && strcmp(ret + len - 5, "-file") != 0))
-        return false;
-    ret[len - 5] = '\0';
-    return true;
-}
-
-static bool set_key(struct conf *conf, const char *key, const char *value, const char *origin,
-                    struct err *err)
-{
-    const struct conf_table *table = conf->table;
-    size_t prefix_len = table->pair_prefix == NULL ? 0 : strlen(table->pair_prefix);
-    if (prefix_len > 0 && strncmp(key, table->pair_prefix, prefix_len) == 0)
-        return conf_set_pair(conf, key + prefix_len, value, CONF_FILE, origin, err);
-    char stem[128];
-    bool of_file = strip_file(key, stem, sizeof stem);
-    struct nearest nearest = { .typed = key };
-    for (size_t i = 0; i < table->count; i++) {
-        const struct conf_entry *entry = &table->entries[i];
-        if (is_key(entry, key))
-            return set_slot(conf, i, value, CONF_FILE, origin, err);
-        if (of_file && entry->secrecy != CONF_PUBLIC && is_key(entry, stem))
-            return set_secret_file(conf, i, value, CONF_FILE, origin, err);
-        nearest_offer(&nearest, entry->flag);
-    }
-    return err_set(err, ERR_HALT, CONF_ERR_CONFIG, "%s: there is no setting '%.60s'%s%s%s", origin,
-                   key, nearest.word ? "; did you mean '" : "", nearest.word ? nearest.word : "",
-                   nearest.word ? "'?" : "");
-}
-
-static char *trim(char *text)
-{
-    text += strspn(text, " \t\r\n");
-    size_t len = strlen(text);
-    while (len > 0 && strchr(" \t\r\n", text[len - 1]) != NULL)
-        text[--len] = '\0';
-    return text;
-}
-
-static bool load_line(struct conf *conf, char *line, const char *origin, struct err *err)
-{
-    char *key = trim(line);
-    if (*key == '\0' || *key == '#' || *key == ';')
-        return true;
-    char *equals = strchr(key, '=');
-    if (equals == NULL || equals == key)
-        return err_set(err, ERR_HALT, CONF_ERR_CONFIG, "%s: a line is 'key = value' or a # comment",
-                       origin);
-    *equals = '\0';
-    return set_key(conf, trim(key), trim(equals + 1), origin, err);
-}
-
-static bool load_file(struct conf *conf, const char *path, struct err *err)
-{
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return err_set(err, ERR_HALT, CONF_ERR_CONFIG, "cannot read the settings file %s: %s", path,
-                       strerror(errno));
-    char *line = NULL;
-    size_t capacity = 0, bytes = 0;
-    bool done = true;
-    ssize_t len = 0;
-    for (int number = 1; done && (len = getline(&line, &capacity, file)) >= 0; number++) {
-        char origin[160];
-        (void)snprintf(origin, sizeof origin, "%.140s:%d", path, number);
-        bytes += (size_t)len;
-        if (bytes > FILE_BYTES_MAX || strlen(line) != (size_t)len)
-            done = err_set(err, ERR_HALT, CONF_ERR_CONFIG,
-                           "%s: this is no settings file (it is binary, or above %d bytes)", origin,
-                           FILE_BYTES_MAX);
-        else
-            done = load_line(conf, line, origin, err);
-    }
-    if (done && ferror(file))
-        done = err_set(err, ERR_HALT, CONF_ERR_CONFIG, "cannot read the settings file %s: %s", path,
-                       strerror(errno));
-    if (line != NULL)
-        explicit_bzero(line, capacity);
-    free(line);
-    (void)fclose(file);
-    return done;
-}
-
 /* The path of the file, which flags and environment have settled by now; NULL for none. */
 static const char *file_path(const struct conf *conf)
 {
@@ -518,14 +289,14 @@ static const char *file_path(const struct conf *conf)
 bool conf_load(struct conf *conf, int argc, char **argv, int *ret_argc, struct err *err)
 {
     int left = 0;
-    if (!load_flags(conf, argc, argv, &left, err) || !load_environment(conf, err))
+    if (!conf_load_flags(conf, argc, argv, &left, err) || !load_environment(conf, err))
         return false;
     const char *path = file_path(conf);
-    if (path != NULL && !load_file(conf, path, err))
+    if (path != NULL && !conf_load_file(conf, path, err))
         return false;
     for (size_t i = 0; i < conf->table->count; i++) {
         const struct conf_entry *entry = &conf->table->entries[i];
-        if (!set_slot(conf, i, entry->fallback, CONF_DEFAULT, "default", err) ||
+        if (!conf_set_slot(conf, i, entry->fallback, CONF_DEFAULT, "default", err) ||
             !store(conf, entry, &conf->slots[i], err))
             return false;
     }
