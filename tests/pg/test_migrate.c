@@ -110,8 +110,9 @@ static void test_up_down_and_up_again_with_data(void **state)
 {
     struct fixture *f = *state;
     size_t all = 0;
-    while (migrations_embedded[all].name)
-        all++;
+    size_t repeatable = 0;
+    for (; migrations_embedded[all].name; all++)
+        repeatable += migrations_embedded[all].name[0] == 'R';
     assert_int_equal(up(f, NULL), all);
     assert_int_equal(up(f, NULL), 0);
     sql_ok(f->db, "INSERT INTO exams (id) VALUES (gen_random_uuid())");
@@ -120,13 +121,13 @@ static void test_up_down_and_up_again_with_data(void **state)
     sql_ok(f->db, "UPDATE attempts SET status = 'submitted', submitted_at = now()");
     sql_ok(f->db, "INSERT INTO activity_events "
                   "SELECT gen_random_uuid(), id, 'x', NULL, now() FROM attempts");
-    assert_int_equal(down(f, NULL, -1), 1);
-    assert_int_equal(up(f, NULL), 1);
+    assert_int_equal(down(f, NULL, -1), repeatable + 1);
+    assert_int_equal(up(f, NULL), repeatable + 1);
     sql_is(f->db, "1", "SELECT count(*) FROM attempts");
     assert_int_equal(down(f, NULL, 0), all);
     sql_is(
-        f->db, "schema_migrations",
-        "SELECT string_agg(relname, ',') FROM pg_class WHERE relnamespace = 'exam'::regnamespace "
+        f->db, "schema_migrations,schema_repeatables",
+        "SELECT string_agg(relname, ',' ORDER BY relname) FROM pg_class WHERE relnamespace = 'exam'::regnamespace "
         "AND relkind IN ('r', 'p', 'v', 'm', 'S')");
     sql_is(f->db, "0", "SELECT count(*) FROM pg_proc WHERE pronamespace = 'exam'::regnamespace");
     assert_int_equal(up(f, NULL), all);
@@ -170,6 +171,76 @@ static void test_a_changed_file_is_refused_by_name(void **state)
     assert_true(migrate_list(f->client, none, &list, NULL));
     assert_int_equal(list.items[0].state, MIGRATION_UNKNOWN);
     migration_list_free(&list);
+}
+
+/* Functions and views: applied again when their text changes, gone with a step down, and a program
+ * that is older than the schema leaves them alone. */
+static void test_repeatable_files_follow_their_text(void **state)
+{
+    struct fixture *f = *state;
+    static const char first[] =
+        "-- migrate:up\nCREATE OR REPLACE FUNCTION n() RETURNS int LANGUAGE "
+        "sql AS 'SELECT 1';\n-- migrate:down\nDROP FUNCTION n();\n";
+    static const char second[] =
+        "-- migrate:up\nCREATE OR REPLACE FUNCTION n() RETURNS int LANGUAGE "
+        "sql AS 'SELECT 2';\n-- migrate:down\nDROP FUNCTION n();\n";
+    struct embedded_file files[] = { { "R__n.sql", first }, two_files[0], { 0 } };
+    assert_int_equal(up(f, files), 2);
+    assert_int_equal(up(f, files), 0);
+    sql_is(f->db, "1", "SELECT n()");
+    files[0].text = second;
+    struct migration_list list = { 0 };
+    assert_true(migrate_list(f->client, files, &list, NULL));
+    assert_string_equal(list.items[1].name, "R__n.sql");
+    assert_string_equal(migration_state_name(list.items[1].state), "outdated");
+    migration_list_free(&list);
+    assert_int_equal(up(f, files), 1);
+    sql_is(f->db, "2", "SELECT n()");
+    /* Somebody's rights on it outlive that. */
+    sql_ok(f->db, "REVOKE EXECUTE ON FUNCTION n() FROM PUBLIC");
+    files[0].text = first;
+    assert_int_equal(up(f, files), 1);
+    sql_is(f->db, "1",
+           "SELECT n() WHERE (SELECT proacl FROM pg_proc WHERE proname = 'n') IS NOT NULL");
+    /* An older program. */
+    sql_ok(f->db, "INSERT INTO schema_migrations (version) VALUES ('0099')");
+    files[0].text = second;
+    assert_int_equal(up(f, files), 0);
+    sql_is(f->db, "1", "SELECT n()");
+    sql_ok(f->db, "DELETE FROM schema_migrations WHERE version = '0099'");
+    assert_int_equal(down(f, files, -1), 2);
+    sql_is(f->db, "0", "SELECT count(*) FROM pg_proc WHERE proname = 'n'");
+    sql_is(f->db, "0", "SELECT count(*) FROM schema_repeatables");
+}
+
+static void test_up_goes_as_far_as_it_is_told(void **state)
+{
+    struct fixture *f = *state;
+    struct migrate_options options = { .up_to = 2 };
+    size_t count = 0;
+    assert_true(migrate_up(f->client, &options, &count, NULL));
+    assert_int_equal(count, 2);
+    sql_is(f->db, "0002", "SELECT max(version) FROM schema_migrations");
+    sql_is(f->db, "0", "SELECT count(*) FROM schema_repeatables");
+    assert_true(up(f, NULL) > 0);
+}
+
+/* What cannot run in a transaction; and if it fails, what stood before it stays. */
+static void test_a_file_may_do_without_a_transaction(void **state)
+{
+    struct fixture *f = *state;
+    const struct embedded_file files[] = {
+        two_files[0],
+        { "0002_i.sql", "-- migrate:up transaction:false\nCREATE INDEX CONCURRENTLY i ON a (x);\n"
+                        "-- migrate:down transaction:false\nDROP INDEX CONCURRENTLY i;\n" },
+        { "0003_b.sql", "-- migrate:up transaction:false\nCREATE TABLE d (x int);\nSELECT 1/0;\n"
+                        "-- migrate:down\nDROP TABLE d;\n" },
+        { 0 },
+    };
+    up_fails(f, files, "22012", "What stands above it is done and stays");
+    sql_is(f->db, "0002", "SELECT max(version) FROM schema_migrations");
+    sql_ok(f->db, "DROP TABLE d");
+    assert_int_equal(down(f, files, 1), 1);
 }
 
 static void test_it_goes_on_where_dbmate_stopped(void **state)
@@ -275,6 +346,9 @@ int main(void)
         TEST(test_up_down_and_up_again_with_data),
         TEST(test_an_error_names_file_and_line_and_leaves_nothing),
         TEST(test_a_changed_file_is_refused_by_name),
+        TEST(test_repeatable_files_follow_their_text),
+        TEST(test_up_goes_as_far_as_it_is_told),
+        TEST(test_a_file_may_do_without_a_transaction),
         TEST(test_it_goes_on_where_dbmate_stopped),
         TEST(test_a_dry_run_changes_nothing),
         TEST(test_a_deployer_that_never_ends_is_named),

@@ -86,10 +86,11 @@ static void count(const struct migration_list *list, struct tally *ret)
     for (size_t i = 0; i < list->count; i++) {
         const struct migration *migration = &list->items[i];
         ret->pending += migration->state == MIGRATION_PENDING;
+        ret->pending += migration->state == MIGRATION_OUTDATED;
         ret->changed += migration->state == MIGRATION_CHANGED;
         ret->unknown += migration->state == MIGRATION_UNKNOWN;
         ret->applied += migration->state == MIGRATION_APPLIED;
-        if (migration->state != MIGRATION_PENDING)
+        if (migration->state != MIGRATION_PENDING && !migration->repeatable)
             ret->newest = migration->version;
         if (migration->state == MIGRATION_CHANGED && ret->first_changed == NULL)
             ret->first_changed = migration->name;

@@ -120,6 +120,7 @@ void round_delete_changes(struct housekeeper *hk)
 void round_find_view(struct housekeeper *hk)
 {
     send(hk, "housekeeper_commit.sql", NULL);
+    send(hk, "housekeeper_activity_take.sql", NULL);
     send(hk, "housekeeper_view_unpublished.sql", on_unpublished);
     enter(hk, FINDING_VIEW);
 }

@@ -70,20 +70,22 @@ static void unlock(struct pg_client *client)
 /* ------------------------------------------------------------------------------- one script */
 
 static bool fail_statement(struct pg_client *client, const struct embedded_file *file,
-                           struct bytes statement, const struct err *cause, struct err *err)
+                           struct bytes statement, bool bare, const struct err *cause,
+                           struct err *err)
 {
     size_t at = (size_t)(statement.ptr - file->text) + pg_client_error_at(client);
     size_t line_len = strcspn(statement.ptr, "\n");
     return err_set(err, cause->action, cause->code,
-                   "%s line %zu: %.90s (SQLSTATE %s), in '%.*s'. The file was rolled back: mend "
-                   "the cause and migrate again",
+                   "%s line %zu: %.90s (SQLSTATE %s), in '%.*s'. %s: mend the cause and migrate "
+                   "again",
                    file->name, sql_text_line(file->text, at), pg_client_error_message(client),
-                   cause->code, (int)(line_len < 40 ? line_len : 40), statement.ptr);
+                   cause->code, (int)(line_len < 40 ? line_len : 40), statement.ptr,
+                   bare ? "What stands above it is done and stays" : "The file was rolled back");
 }
 
 /* One by one, so that an error has a line. */
 static bool run_script(struct pg_client *client, const struct embedded_file *file,
-                       struct bytes script, struct err *err)
+                       struct bytes script, bool bare, struct err *err)
 {
     size_t at = 0;
     struct bytes statement;
@@ -95,16 +97,21 @@ static bool run_script(struct pg_client *client, const struct embedded_file *fil
         bool ok = pg_client_execute(client, file->name, sql, &cause);
         free(sql);
         if (!ok)
-            return fail_statement(client, file, statement, &cause, err);
+            return fail_statement(client, file, statement, bare, &cause, err);
     }
     return true;
 }
 
+/* `duration_ms` may be NULL: it was applied by dbmate. */
 static bool record(struct pg_client *client, const struct migration *migration,
                    const char *duration_ms, struct err *err)
 {
     char checksum[CHECKSUM_HEX_BYTES];
     migration_checksum(migration->file, checksum);
+    if (migration->repeatable) {
+        const char *params[] = { migration->name, checksum, duration_ms };
+        return pg_client_run(client, "migrate_record_repeatable.sql", params, 3, NULL, err);
+    }
     char version[24];
     (void)snprintf(version, sizeof version, "%.*s", (int)strspn(migration->name, "0123456789"),
                    migration->name);
@@ -114,28 +121,34 @@ static bool record(struct pg_client *client, const struct migration *migration,
 
 static bool forget(struct pg_client *client, const struct migration *migration, struct err *err)
 {
+    const char *name = migration->name;
+    if (migration->repeatable)
+        return pg_client_run(client, "migrate_forget_repeatable.sql", &name, 1, NULL, err);
     char version[24];
     (void)snprintf(version, sizeof version, "%" PRId64, migration->version);
     const char *params[] = { version };
     return pg_client_run(client, "migrate_forget.sql", params, 1, NULL, err);
 }
 
-/* One migration, up or down, and the record of it, in one transaction. */
+/* One migration, up or down, and the record of it, in one transaction unless it forbids that. */
 static bool carry_out(struct pg_client *client, struct migration *migration, const char *marker,
                       struct err *err)
 {
     struct bytes script;
     if (!migration_section(migration->file, marker, &script))
         return err_set(err, ERR_HALT, "MIGRATION", "%s has no line '%s'", migration->name, marker);
-    if (!pg_client_execute(client, migration->name, "BEGIN", err))
+    bool bare = migration_is_bare(migration->file, marker);
+    if (!bare && !pg_client_execute(client, migration->name, "BEGIN", err))
         return false;
     int64_t begun_ms = now_ms();
-    bool ok = run_script(client, migration->file, script, err);
+    bool ok = run_script(client, migration->file, script, bare, err);
     migration->duration_ms = now_ms() - begun_ms;
     char duration_ms[24];
     (void)snprintf(duration_ms, sizeof duration_ms, "%" PRId64, migration->duration_ms);
     ok = ok && (strcmp(marker, MIGRATE_UP) == 0 ? record(client, migration, duration_ms, err)
                                                 : forget(client, migration, err));
+    if (bare)
+        return ok;
     if (ok)
         return pg_client_execute(client, "COMMIT", "COMMIT", err);
     (void)pg_client_execute(client, "ROLLBACK", "ROLLBACK", NULL);
@@ -154,7 +167,7 @@ static bool prepare(struct pg_client *client, struct err *err)
     (void)snprintf(sql, sizeof sql, "CREATE SCHEMA IF NOT EXISTS %s",
                    pg_rows_text(ready, 0, 0, "public"));
     bool has_schema = pg_rows_bool(ready, 0, 1);
-    bool is_ours = pg_rows_bool(ready, 0, 3);
+    bool is_ours = pg_rows_bool(ready, 0, 3) && pg_rows_bool(ready, 0, 4);
     pg_rows_free(ready);
     return (has_schema || pg_client_execute(client, "CREATE SCHEMA", sql, err)) &&
            (is_ours || pg_client_run(client, "migrate_table.sql", NULL, 0, NULL, err));
@@ -171,6 +184,25 @@ static bool check_unchanged(const struct migration_list *list, struct err *err)
     return true;
 }
 
+/* Did a newer program migrate this schema? */
+static bool is_newer(const struct migration_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i].state == MIGRATION_UNKNOWN && !list->items[i].repeatable)
+            return true;
+    return false;
+}
+
+static bool is_wanted(const struct migrate_options *options, const struct migration_list *list,
+                      const struct migration *m)
+{
+    if (m->state != MIGRATION_PENDING && m->state != MIGRATION_OUTDATED)
+        return false;
+    if (m->repeatable) /* those of this program belong to all of its migrations */
+        return options->up_to == 0 && !is_newer(list);
+    return options->up_to == 0 || m->version <= options->up_to;
+}
+
 static bool apply_pending(struct pg_client *client, const struct migrate_options *options,
                           struct migration_list *list, size_t *count, struct err *err)
 {
@@ -179,7 +211,7 @@ static bool apply_pending(struct pg_client *client, const struct migrate_options
         if (m->state == MIGRATION_APPLIED && !m->has_checksum && !options->dry_run &&
             !record(client, m, NULL, err))
             return false;
-        if (m->state != MIGRATION_PENDING)
+        if (!is_wanted(options, list, m))
             continue;
         tell(options, MIGRATE_STARTING, m);
         ++*count;
@@ -192,26 +224,42 @@ static bool apply_pending(struct pg_client *client, const struct migrate_options
     return true;
 }
 
+static bool take_back_one(struct pg_client *client, const struct migrate_options *options,
+                          struct migration *m, struct err *err)
+{
+    if (m->state == MIGRATION_UNKNOWN)
+        return err_set(err, ERR_HALT, "MIGRATION",
+                       "%s was applied by a newer program: only that one can take it back",
+                       m->name);
+    tell(options, MIGRATE_STARTING, m);
+    if (options->dry_run)
+        return true;
+    if (!carry_out(client, m, MIGRATE_DOWN, err))
+        return false;
+    tell(options, MIGRATE_DONE, m);
+    return true;
+}
+
+/* Repeatable files stand at the end of the list: they rest on what is taken back after them. */
 static bool take_back(struct pg_client *client, const struct migrate_options *options, int64_t to,
                       struct migration_list *list, size_t *count, struct err *err)
 {
-    for (size_t i = list->count; i-- > 0;) {
+    size_t left = 0; /* numbered migrations to take back */
+    for (size_t i = 0; i < list->count; i++) {
+        const struct migration *m = &list->items[i];
+        left += !m->repeatable && m->state != MIGRATION_PENDING && m->version > to;
+    }
+    if (to < 0 && left > 0)
+        left = 1;
+    for (size_t i = list->count; i-- > 0 && left > 0;) {
         struct migration *m = &list->items[i];
-        if (m->state == MIGRATION_PENDING)
+        bool gone_from_files = m->repeatable && m->state == MIGRATION_UNKNOWN;
+        if (m->state == MIGRATION_PENDING || gone_from_files)
             continue;
-        if (to < 0 ? *count > 0 : m->version <= to)
-            break;
-        if (m->state == MIGRATION_UNKNOWN)
-            return err_set(err, ERR_HALT, "MIGRATION",
-                           "%s was applied by a newer program: only that one can take it back",
-                           m->name);
-        tell(options, MIGRATE_STARTING, m);
-        ++*count;
-        if (options->dry_run)
-            continue;
-        if (!carry_out(client, m, MIGRATE_DOWN, err))
+        if (!take_back_one(client, options, m, err))
             return false;
-        tell(options, MIGRATE_DONE, m);
+        ++*count;
+        left -= !m->repeatable;
     }
     return true;
 }
