@@ -359,7 +359,8 @@ bool audit_log(struct audit *audit, struct err *err)
     for (size_t i = 0; i < audit->partition_count; i++) {
         if (audit->partitions[i].known && !survey(audit, &audit->partitions[i], err))
             return false;
-        audit->log_cut |= !audit->partitions[i].log_whole;
+        /* What an earlier generation did to the rows is in no log that could be read. */
+        audit->log_cut |= !audit->partitions[i].log_whole || audit->partitions[i].earlier != 0;
     }
     if (!count_unclaimed(audit, TOPIC_WRITES, err) || !count_unclaimed(audit, TOPIC_ACTIVITY, err))
         return false;

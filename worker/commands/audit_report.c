@@ -153,6 +153,14 @@ static void print_notes(const struct audit *audit)
             (void)printf("  %s: the log begins at %" PRId64 ", the ledger at %" PRId64
                          ": its records cannot be counted any more\n",
                          partition->name, partition->log_low, partition->first);
+        if (partition->earlier > 0)
+            (void)printf("  %s: %" PRId64 " records were settled before accept-gap made generation "
+                         "%" PRId64 "; their counters are in audit_log, their log is not known\n",
+                         partition->name, partition->earlier, partition->generation);
+        else if (partition->earlier == EARLIER_UNKNOWN)
+            (void)printf("  %s: generation %" PRId64 " of the log; nobody knows what the earlier "
+                         "ones settled\n",
+                         partition->name, partition->generation);
     }
     if (open > 0)
         (void)printf("  %" PRId64 " records of the log are not settled yet\n", open);
@@ -193,7 +201,7 @@ static void print_verdict(const struct audit *audit)
     if (!audit->replay)
         (void)printf("\n");
     else if (!replayed(audit))
-        (void)printf("; replay: NOT POSSIBLE, not every settled record is in the log\n");
+        (void)printf("; replay: NOT POSSIBLE, not every record that was settled is in the log\n");
     else if (audit->differences.count == 0)
         (void)printf("; replay: %" PRIu64 " attempts and %" PRIu64 " activity events equal\n",
                      audit->compared,

@@ -22,6 +22,8 @@
 #include "worker/kafka/kafka_admin.h"
 #include "worker/postgres/pg_client.h"
 
+#define EARLIER_UNKNOWN (-1)
+
 /* One row of ingest_progress, and what goes with it. */
 struct audit_partition {
     char topic[TOPIC_NAME_MAX + 1];
@@ -32,6 +34,7 @@ struct audit_partition {
     int64_t generation, first, next, published;
     int64_t records, counters[OUTCOME_COUNT], gaps;
     int64_t rejected_stale, rejected_late, letters, submits, outside;
+    int64_t earlier; /* records that earlier generations settled, or EARLIER_UNKNOWN */
     int64_t log_low, log_high;
     bool log_whole; /* all of it is still there */
     bool loose;     /* holds attempts that cannot be compared exactly */

@@ -11,17 +11,18 @@ const char *halt_next_step(const char *reason)
         const char *reason, *step;
     } steps[] = {
         { "log_start", "records that were never applied are gone from the log (retention?): bring "
-                       "the log back, or accept the gap" },
+                       "the log back, or accept the loss: 'attemptd accept-gap'" },
         { "log_end", "the log ends before what the ledger has applied (topic made anew, broker "
-                     "restored from a copy?): bring the log back, or accept the gap" },
+                     "restored from a copy?): bring the log back, or accept this one: 'attemptd "
+                     "accept-gap'" },
         { "anchor", "the last applied record is another one now, so this is not the log that the "
-                    "ledger knows: check KAFKA_BOOTSTRAP_SERVERS and --topic-prefix, or accept the "
-                    "gap" },
+                    "ledger knows: check KAFKA_BOOTSTRAP_SERVERS and --topic-prefix, or accept "
+                    "this log: 'attemptd accept-gap'" },
         { "ledger_missing", "the group has committed offsets but the ledger has no row: check "
-                            "DATABASE_URL and --schema (an empty or old database?), or accept the "
-                            "gap" },
+                            "DATABASE_URL and --schema (an empty or old database?), or read the "
+                            "whole log: 'attemptd accept-gap'" },
         { "corrupt", "the broker gives a batch that cannot be read: mend the log on the broker, or "
-                     "accept the gap behind it" },
+                     "go on behind it: 'attemptd accept-gap --skip-to OFFSET'" },
         { "data_errors", "the database refuses too many records, so the fault is rather in the "
                          "schema than in them: see dead_letters and the error; looked at again "
                          "every minute" },

@@ -1,3 +1,4 @@
+#include "worker/commands/accept_gap.h"
 #include "worker/commands/audit.h"
 #include "worker/commands/command.h"
 #include "worker/commands/doctor.h"
@@ -26,6 +27,9 @@ const struct command command_table[] = {
       simulate_command },
     { "audit", "[--replay] [--json]", "prove that nothing was lost or doubled", audit_help,
       DATABASE | KAFKA | SETTINGS_LIMITS, audit_command },
+    { "accept-gap", "TOPIC PARTITION --reason TEXT [OPTIONS]",
+      "let a halted partition go on with the log as it is", accept_gap_help, DATABASE | KAFKA,
+      accept_gap_command },
     { "status", "[--json]", "where everything stands, once", status_help, DATABASE | KAFKA,
       status_command },
     { "doctor", "[--fix] [--json]", "look at everything that a worker needs", doctor_help,

@@ -217,7 +217,8 @@ static void commit_group(struct engine *engine)
     struct source *source = &engine->ports.source;
     for (size_t i = 0; i < engine->partitions.count; i++) {
         const struct partition *partition = &engine->partitions.items[i];
-        if (partition->state != PARTITION_RUNNING || !partition_in_ledger(partition))
+        if (partition->state != PARTITION_RUNNING || !partition_in_ledger(partition) ||
+            partition->ledger.published_offset < 0) /* not even the first "all" is confirmed */
             continue;
         struct position position = { partition->tp, partition->ledger.published_offset };
         source->commit(source->self, &position, 1);

@@ -92,10 +92,11 @@ static void take_claim(struct partition *partition, const struct claim *claim)
     partition->published_noted = claim->published_offset;
     partition->has_anchor = claim->has_anchor;
     partition->anchor = claim->anchor;
-    partition->recall_from = claim->published_offset;
-    partition->log_was_cut = claim->published_offset < partition->log_low;
-    if (partition->log_was_cut)
-        partition->recall_from = partition->log_low;
+    /* Of an earlier generation (accept-gap) nothing can be read again, whatever the log holds. */
+    int64_t readable =
+        claim->first_offset > partition->log_low ? claim->first_offset : partition->log_low;
+    partition->log_was_cut = claim->published_offset < readable;
+    partition->recall_from = partition->log_was_cut ? readable : claim->published_offset;
     partition->anchor_pending = claim->has_anchor && claim->anchor.offset >= partition->log_low;
     partition->position = partition->recall_from;
     if (partition->anchor_pending && claim->anchor.offset < partition->position)

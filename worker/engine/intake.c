@@ -89,15 +89,27 @@ static void start_suspects_over(struct engine *engine)
     }
 }
 
+/* What came before the unreadable record is applied first: the halt would drop it. */
+static void halt_if_corrupt(struct engine *engine, struct partition *partition)
+{
+    bool waits = partition->state == PARTITION_RUNNING && partition_in_ledger(partition) &&
+                 partition->position > partition->next_offset;
+    if (partition->corrupt && !waits)
+        engine_halt(engine, partition, "corrupt", &partition->corrupt_err);
+}
+
 static void stopped(struct engine *engine, const struct source_event *news)
 {
     struct partition *partition = partition_find(&engine->partitions, news->tp);
     if (partition == NULL || !partition_reads(partition))
         return;
-    if (strcmp(news->err.code, "corrupt") == 0)
-        engine_halt(engine, partition, "corrupt", &news->err);
-    else /* out of range and the like: the survey will tell which */
+    if (strcmp(news->err.code, "corrupt") == 0) {
+        partition->corrupt = true;
+        partition->corrupt_err = news->err;
+        halt_if_corrupt(engine, partition);
+    } else { /* out of range and the like: the survey will tell which */
         engine_start_over(engine, partition);
+    }
 }
 
 void intake_news(struct engine *engine)
@@ -202,6 +214,7 @@ void intake_look_again(struct engine *engine)
             engine_note_partition(engine, NOTE_HALTED, partition, partition->halt,
                                   &partition->halt_err);
         }
+        halt_if_corrupt(engine, partition);
         bool waits = partition->state == PARTITION_FENCED || partition->state == PARTITION_HALTED;
         if (waits && engine->now_ms >= partition->look_again_ms)
             partition_set(partition, PARTITION_SURVEYING);

@@ -53,6 +53,7 @@ void partition_table_clear(struct partition_table *table)
 void partition_set(struct partition *partition, enum partition_state state)
 {
     partition->state = state;
+    partition->corrupt = false;
     if (state == PARTITION_SURVEYING)
         partition->suspected = false;
     if (!partition_reads(partition))

@@ -1,29 +1,38 @@
--- The ledger, and beside each partition what the tables of outcomes hold of it.
+-- The ledger, and beside each partition what the tables of outcomes hold of its present generation.
+-- The last column: how many records earlier generations have settled, null when nobody knows.
 SELECT p.topic, p.partition, p.generation, p.first_offset, p.next_offset, p.published_offset,
        p.records, p.applied, p.duplicate, p.stale, p.late, p.dead, p.gaps,
-       coalesce(r.stale, 0), coalesce(r.late, 0), coalesce(d.dead, 0), coalesce(s.submits, 0),
-       coalesce(r.outside, 0) + coalesce(d.outside, 0) + coalesce(s.outside, 0)
+       r.stale, r.late, d.dead, s.submits, r.outside + d.outside + s.outside,
+       CASE WHEN p.generation = 1 THEN 0
+            WHEN e.generations = p.generation - 1 THEN e.records END
 FROM ingest_progress p
-LEFT JOIN LATERAL (
+CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE outcome = 'stale') AS stale,
            count(*) FILTER (WHERE outcome = 'late')  AS late,
-           count(*) FILTER (WHERE generation = p.generation
-                            AND (record_offset >= p.next_offset OR record_offset < p.first_offset))
+           count(*) FILTER (WHERE record_offset >= p.next_offset OR record_offset < p.first_offset)
                AS outside
-    FROM rejected_writes WHERE topic = p.topic AND partition = p.partition
-) r ON true
-LEFT JOIN LATERAL (
+    FROM rejected_writes
+    WHERE topic = p.topic AND partition = p.partition AND generation = p.generation
+) r
+CROSS JOIN LATERAL (
     SELECT count(*) AS dead,
-           count(*) FILTER (WHERE generation = p.generation
-                            AND (record_offset >= p.next_offset OR record_offset < p.first_offset))
+           count(*) FILTER (WHERE record_offset >= p.next_offset OR record_offset < p.first_offset)
                AS outside
-    FROM dead_letters WHERE topic = p.topic AND partition = p.partition
-) d ON true
-LEFT JOIN LATERAL (
+    FROM dead_letters
+    WHERE topic = p.topic AND partition = p.partition AND generation = p.generation
+) d
+CROSS JOIN LATERAL (
     SELECT count(*) AS submits,
-           count(*) FILTER (WHERE generation = p.generation
-                            AND (record_offset >= p.next_offset OR record_offset < p.first_offset))
+           count(*) FILTER (WHERE record_offset >= p.next_offset OR record_offset < p.first_offset)
                AS outside
-    FROM submissions WHERE topic = p.topic AND partition = p.partition
-) s ON true
+    FROM submissions
+    WHERE topic = p.topic AND partition = p.partition AND generation = p.generation
+) s
+CROSS JOIN LATERAL (
+    SELECT count(*) AS generations, coalesce(sum((detail->'before'->>'records')::bigint), 0) AS records
+    FROM audit_log
+    WHERE action = 'accept-gap' AND topic = p.topic AND partition = p.partition
+      AND jsonb_typeof(detail->'before') = 'object'
+      AND (detail->'before'->>'generation')::bigint < p.generation
+) e
 ORDER BY p.topic, p.partition

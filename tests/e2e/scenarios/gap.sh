@@ -1,0 +1,130 @@
+# shellcheck shell=bash disable=SC2154
+# the log is not the one that the ledger knows: it halts, says so, and goes on at the operator's word
+stage gap
+
+kafka_tool() {
+    "$root/compose/kafka" tool "org.apache.kafka.tools.$1" \
+        --bootstrap-server "$KAFKA_BOOTSTRAP_SERVERS" "${@:2}"
+}
+drops_of_all() {
+    kcat -b "$KAFKA_BOOTSTRAP_SERVERS" -C -q -e -t "${prefix}cache.invalidations" -o beginning \
+        -f '%k\n' 2>/dev/null | grep -cx all || true
+}
+halted() { # REASON: the topics and partitions, one a line
+    sed -nE "s/.*halt topic=([^ ]+) partition=([0-9]+) reason=($1).*/\1 \2/p" "$worker_log" |
+        sort -u
+}
+accept() { # TOPIC PARTITION...
+    expect 0 attemptd accept-gap "$@" --reason 'a test' --yes </dev/null
+}
+accept_all() { # REASON
+    halted "$1" >halted.txt
+    [ -s halted.txt ] || fail "nothing is halted with $1"
+    while read -r topic partition; do accept "$topic" "$partition"; done <halted.txt
+    within 25 answers /readyz 200
+    settle
+}
+
+echo "-- the topic is made anew"
+play --students 60 --seconds 1
+run_worker
+settle
+stop_worker
+kafka_tool TopicCommand --delete --topic "${prefix}attempt.writes"
+sleep 1
+within 20 attemptd doctor --fix --partitions 3
+play --students 20 --seconds 1 --seed 2
+run_worker
+within 30 says 'halt topic=gap.attempt.writes partition=[0-2] reason=(log_end|anchor)'
+within 10 answers /readyz 503
+sleep 2
+expect 65 attemptd accept-gap gap.attempt.activity 0 --reason 'a test' --yes
+expect 65 attemptd accept-gap attempt.writes 9 --reason 'a test' --yes
+expect 64 attemptd accept-gap attempt.writes 0 --yes
+expect 1 attemptd accept-gap "$(halted 'log_end|anchor' | head -n 1 | cut -d' ' -f1)" \
+    "$(halted 'log_end|anchor' | head -n 1 | cut -d' ' -f2)" --reason 'a test' </dev/null
+[ "$(sql "SELECT max(generation) FROM ingest_progress")" = 1 ] || fail "accepted without a yes"
+accept_all 'log_end|anchor'
+[ "$(sql "SELECT count(*) FROM audit_log WHERE action = 'accept-gap' AND reason = 'a test'
+          AND (detail->'before'->>'records')::int > 0")" -ge 1 ] || fail "audit_log"
+[ "$(drops_of_all)" = 0 ] || fail "everything was told, yet caches drop all"
+expect 0 attemptd audit
+expect 1 attemptd audit --replay >replay.txt
+says 'NOT POSSIBLE' replay.txt || fail "a replay of a log that is not known"
+stop_worker
+
+echo "-- records are removed before they are read, and what they followed was not told"
+play --students 60 --seconds 1 --seed 3
+sql "UPDATE ingest_progress SET published_offset = next_offset - 1
+     WHERE topic LIKE '%writes' AND partition = 1"
+end=$(kcat -b "$KAFKA_BOOTSTRAP_SERVERS" -Q -t "${prefix}attempt.writes:1:-1" | awk '{ print $NF }')
+next=$(sql "SELECT next_offset FROM ingest_progress WHERE topic LIKE '%writes' AND partition = 1")
+((end > next + 2)) || fail "too few events in partition 1"
+echo "{\"version\":1,\"partitions\":[{\"topic\":\"${prefix}attempt.writes\",\"partition\":1,
+\"offset\":$((end - 2))}]}" >delete.json
+kafka_tool DeleteRecordsCommand --offset-json-file delete.json
+run_worker
+within 30 says 'halt topic=gap.attempt.writes partition=1 reason=log_start'
+accept attempt.writes 1 >accepted.txt
+says "offsets $next to $((end - 3)) \($((end - 2 - next)) at most\)" accepted.txt ||
+    fail "it does not say what is lost"
+settle
+within 10 test "$(drops_of_all)" -ge 1
+expect 0 attemptd audit
+stop_worker
+
+echo "-- a database restored to an older state needs nothing; an empty one needs a word"
+admin_server=${ADMIN_URL%/*}/postgres
+psql "$admin_server" -Xq -c "CREATE DATABASE gap_old TEMPLATE gap OWNER attemptd"
+play --students 30 --seconds 1 --seed 4
+run_worker
+settle
+stop_worker
+DATABASE_URL=${DATABASE_URL%/*}/gap_old
+run_worker
+settle
+! says 'halt topic' || fail "an older database halts"
+expect 0 attemptd audit
+stop_worker
+
+psql "$admin_server" -Xq -c "CREATE DATABASE gap_empty OWNER attemptd"
+DATABASE_URL=${DATABASE_URL%/*}/gap_empty
+expect 0 attemptd migrate up
+run_worker
+within 30 says 'halt topic=.* reason=ledger_missing'
+sleep 2
+accept_all ledger_missing
+expect 0 attemptd audit
+expect 0 attemptd audit --replay
+stop_worker
+
+echo "-- the broker's disk loses its mind"
+for q in 1 2 3 4; do # one attempt, one partition
+    send attempt.writes 7f0e9c1a-3c1d-4b0e-9a51-00000000000a "{\"type\":\"attempt.saved.v1\",
+\"id\":\"7f0e9c1a-3c1d-4b0e-9a51-00000000000$q\",\"data\":{\"expected_version\":$q,
+\"attempt_id\":\"7f0e9c1a-3c1d-4b0e-9a51-00000000000a\",\"answers\":{\"q$q\":\"A\"},
+\"saved_at\":\"2026-05-01T10:00:00Z\"}}"
+done
+at=$(kcat -b "$KAFKA_BOOTSTRAP_SERVERS" -C -q -e -t "${prefix}attempt.writes" -f '%k %p %o\n' |
+    awk '/^7f0e9c1a/ { print $2, $3 }' | sed -n 2p)
+partition=${at% *} broken=${at#* }
+"$root/compose/kafka" stop "$stack/kafka"
+python3 - "$stack/kafka/data/${prefix}attempt.writes-$partition" <<'PYTHON'
+import glob, sys
+path = sorted(glob.glob(sys.argv[1] + "/*.log"))[-1]
+with open(path, "r+b") as log:
+    data = log.read()
+    at = data.index(b"00000000002") # the second save's id
+    log.seek(at)
+    log.write(b"9")
+PYTHON
+"$root/compose/kafka" start "$stack/kafka"
+run_worker
+within 40 says "halt topic=gap.attempt.writes partition=$partition reason=corrupt"
+expect 65 attemptd accept-gap attempt.writes "$partition" --reason 'a test' --yes 2>refused.txt
+says "skip-to $((broken + 1))" refused.txt || fail "it does not say where the log goes on"
+accept attempt.writes "$partition" --skip-to $((broken + 1))
+settle
+[ "$(sql "SELECT answers::text FROM attempts WHERE id = '7f0e9c1a-3c1d-4b0e-9a51-00000000000a'")" \
+    = '{"q1": "A", "q3": "A", "q4": "A"}' ] || fail "what came around the broken record"
+stop_worker
