@@ -5,6 +5,7 @@
 #include "worker/commands/supervise.h"
 #include "worker/commands/supervised.h"
 #include "worker/commands/worker.h"
+#include "worker/kafka/kafka_conf.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +17,9 @@
 
 #define ARGUMENTS_MAX 512
 #define PROGRAM       "/proc/self/exe"
+
+/* The broker looks for dead members only now and then. */
+#define SESSION_GRACE_MS 500
 
 const char run_help[] =
     "Consumes attempt.writes, attempt.activity and view.refresh, folds the many saves of one\n"
@@ -96,6 +100,7 @@ static int run_supervisor(const struct settings *settings, const struct log *log
         options.program = PROGRAM;
         options.argv = arguments.argv;
         options.workers = (size_t)settings->workers;
+        options.session_ms = KAFKA_SESSION_TIMEOUT_MS + SESSION_GRACE_MS;
         options.http_on = settings->http_on;
         options.http_host = settings->http_host;
         options.http_port = settings->http_port;

@@ -256,6 +256,14 @@ static void kill_all(struct supervisor *s)
     }
 }
 
+static bool others_live(const struct supervisor *s, const struct child *child)
+{
+    for (size_t i = 0; i < s->options->workers; i++)
+        if (&s->children[i] != child && s->children[i].pid != 0)
+            return true;
+    return false;
+}
+
 /* A worker has ended by itself or by somebody's hand, while nobody wanted an end. */
 static void plan_restart(struct supervisor *s, struct child *child, int how)
 {
@@ -263,9 +271,11 @@ static void plan_restart(struct supervisor *s, struct child *child, int how)
     if (now - child->started_ms > STEADY_MS)
         backoff_reset(&child->backoff);
     int64_t wait_ms = backoff_next_ms(&child->backoff, &s->rng);
+    bool killed = WIFSIGNALED(how);
+    if (killed && wait_ms < s->options->session_ms && others_live(s, child))
+        wait_ms = s->options->session_ms;
     child->restart_ms = now + wait_ms;
     s->restarts++;
-    bool killed = WIFSIGNALED(how);
     log_line(s->options->log, LEVEL_WARN, "worker ended; it will be started again",
              FIELDS(FIELD_INT("worker", child->index),
                     FIELD_TEXT("signal", killed ? strsignal(WTERMSIG(how)) : NULL),

@@ -7,7 +7,9 @@
  * supervisor alone listens on HTTP and shows all workers in one document.
  *
  * A worker that refuses its settings (EX_USAGE, EX_CONFIG) would refuse them again: then all end.
- * Whatever else ends a worker, it is started again, with a backoff.
+ * Whatever else ends a worker, it is started again, with a backoff. One that was killed has not
+ * left its consumer group, which counts it until its session times out; were its successor to join
+ * before, all others would have to wait for the dead one. So it waits while others can go on.
  *
  * First SIGTERM or SIGINT: all workers finish what they have, at most 10 s. Second: at once.
  */
@@ -29,6 +31,8 @@ struct supervise_options {
     const char *http_host;
     uint16_t http_port;
     int64_t restart_base_ms, restart_cap_ms; /* of the backoff */
+    int64_t
+        session_ms; /* how long the group counts a dead member; 0: start its successor at once */
 
     /*
      * Called a few times a second with the status document; true when the run shall end, with

@@ -19,15 +19,12 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define REPORT_MS 1000
-#define TURN_MAX_MS                                                                                \
-    1000                  /* the loop turns at least so often, for reports and the parent's pulse  \
-                           */
+#define REPORT_MS    1000
+#define TURN_MAX_MS  1000 /* the loop turns at least so often: reports, the parent's pulse */
 #define STOP_MS      8500 /* what is not done by then is abandoned */
 #define STOP_STEP_MS 100
 #define TIDY_MS      2000 /* a refresh that takes longer is rolled back and done by others */
-#define LEAVE_MAX_MS                                                                               \
-    4500 /* leaving the group may take five seconds: later there is no time for it */
+#define LEAVE_MAX_MS 4500 /* leaving takes up to five seconds: later there is no time for it */
 
 struct worker {
     const struct worker_options *options;

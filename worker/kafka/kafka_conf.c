@@ -61,11 +61,14 @@ static bool is_producer(enum kafka_role role)
     return role == KAFKA_PUBLISHER || role == KAFKA_PRODUCER;
 }
 
+#define TEXT(number)    TEXT_OF(number)
+#define TEXT_OF(number) #number
+
 /* What we choose, and -X may choose otherwise. */
 static const struct fixed_property chosen[] = {
     { "partition.assignment.strategy", "range,roundrobin", NULL },
     /* A killed worker's partitions wait so long, and while the group finds out, all others do. */
-    { "session.timeout.ms", "10000", NULL },
+    { "session.timeout.ms", TEXT(KAFKA_SESSION_TIMEOUT_MS), NULL },
     { "topic.metadata.refresh.interval.ms", "10000", NULL }, /* new partitions within 20 s */
     { "topic.metadata.propagation.max.ms", "5000", NULL },   /* then a missing topic is told */
     { NULL, NULL, NULL },

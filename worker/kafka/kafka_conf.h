@@ -20,6 +20,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* After so long without a heartbeat the group gives a member's partitions to others. */
+#define KAFKA_SESSION_TIMEOUT_MS 10000
+
 #define OUTLET_COUNT         2
 #define KAFKA_TOPIC_NAME_MAX 249
 
