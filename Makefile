@@ -7,6 +7,9 @@ MAKEFLAGS += --no-builtin-rules
 
 VERSION := 0.1.0
 BUILD   := build$(if $(SANITIZE),/sanitize)
+# One short line a step; `make V=1` shows the commands themselves.
+Q       := $(if $(V),,@)
+say      = @$(if $(V),:,printf '  %-5s %s\n' $(1) $(2))
 CC      := gcc
 PREFIX  ?= /usr/local
 
@@ -45,39 +48,48 @@ KAFKA_TESTS  := $(call test_programs,kafka)
 all: $(BUILD)/attemptd ## build the program: build/attemptd
 
 $(BUILD)/attemptd: $(BUILD)/worker/main.o $(LIBS)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/libcommon.a: $(COMMON_OBJ)
-	rm -f $@ && ar qcs $@ $^
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar qcs $@ $^
 
 $(BUILD)/libworker.a: $(WORKER_OBJ)
-	rm -f $@ && ar qcs $@ $^
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar qcs $@ $^
 
 $(BUILD)/%.o: %.c
 	$(if $(PKG_LIBS),,$(error libraries are missing, install them with: make deps))
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/gen/%.o: $(BUILD)/gen/%.c
-	$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-overlength-strings -MMD -MP -c -o $@ $<
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -Wno-overlength-strings -MMD -MP -c -o $@ $<
 
 # SQL lives in .sql files, which psql can run as they are; embed.awk turns them into C arrays.
 $(BUILD)/gen/migrations_embedded.c: $(MIGRATIONS) common/embed.awk Makefile
 	@mkdir -p $(@D)
-	awk -v table=migrations_embedded -f common/embed.awk $(MIGRATIONS) >$@
+	$(call say,EMBED,$@)
+	$(Q)awk -v table=migrations_embedded -f common/embed.awk $(MIGRATIONS) >$@
 
 $(BUILD)/gen/statements_embedded.c: $(STATEMENTS) common/embed.awk Makefile
 	@mkdir -p $(@D)
-	awk -v table=statements_embedded -f common/embed.awk $(STATEMENTS) >$@
+	$(call say,EMBED,$@)
+	$(Q)awk -v table=statements_embedded -f common/embed.awk $(STATEMENTS) >$@
 
 define test_program_rule
 $(BUILD)/tests/$(1)/test_%: $(BUILD)/tests/$(1)/test_%.o $(call test_helpers,$(1)) $(LIBS)
-	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS) -lcmocka
+	$$(call say,LINK,$$@)
+	$$(Q)$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS) -lcmocka
 endef
 $(foreach kind,unit pg kafka,$(eval $(call test_program_rule,$(kind))))
 
 $(BUILD)/tests/simulate: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/sim/*.c)) $(LIBS)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 .PHONY: check check-unit check-sim check-pg check-kafka
 check: check-unit check-sim ## unit tests and the simulation: seconds, no network
@@ -110,7 +122,7 @@ deps-dev: ## install that and what `make lint` needs
 	@compose/deps --dev
 
 demo: deps ## play an exam, kill a worker, prove that nothing was lost or doubled
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@compose/demo
 
 test: deps ## everything: unit, simulation, PostgreSQL, Kafka, end to end
