@@ -91,6 +91,8 @@ $(BUILD)/tests/simulate: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/sim/*.c)) 
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+SCHEDULES := $(if $(SANITIZE),1500,10000)
+
 .PHONY: check check-unit check-sim check-pg check-kafka
 check: check-unit check-sim ## unit tests and the simulation: seconds, no network
 
@@ -98,7 +100,15 @@ check-unit: $(UNIT_TESTS)
 	@set -e; for t in $^; do $$t; done
 
 check-sim: $(SIM_TESTS)
-	@set -e; for t in $^; do $$t --schedules 2000; done
+	@set -e; for t in $^; do $$t --schedules $(SCHEDULES) --jobs 2; done
+
+.PHONY: simulate mutants
+simulate: $(SIM_TESTS) ## play schedules for SECONDS=60, with all processors
+	@$< --seconds $(or $(SECONDS),60) --jobs $$(nproc) $(if $(FIRST),--first $(FIRST),\
+	    --first $$(date +%s)000)
+
+mutants: ## plant bugs, see them caught by the simulation
+	@tests/sim/mutants/run
 
 check-pg: $(PG_TESTS) $(BUILD)/attemptd ## tests on a private PostgreSQL
 	@set -e; for t in $(PG_TESTS); do $$t; done

@@ -70,7 +70,16 @@ void buf_put_char(struct buf *buf, char c)
 
 void buf_put_int(struct buf *buf, int64_t value)
 {
-    buf_printf(buf, "%lld", (long long)value);
+    char text[20]; /* INT64_MIN has 19 digits and a sign */
+    size_t at = sizeof text;
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do {
+        text[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest != 0);
+    if (value < 0)
+        text[--at] = '-';
+    buf_put(buf, (struct bytes){ text + at, sizeof text - at });
 }
 
 void buf_printf(struct buf *buf, const char *format, ...)

@@ -3,6 +3,22 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* One block holds a whole schedule. */
+#define SCHEDULE_BYTES ((size_t)8 << 20)
+
+void sim_init(struct sim *sim)
+{
+    *sim = (struct sim){ 0 };
+    arena_init(&sim->arena, SCHEDULE_BYTES, 0);
+    buf_init(&sim->text, (size_t)64 * 1024);
+}
+
+void sim_release(struct sim *sim)
+{
+    arena_release(&sim->arena);
+    buf_release(&sim->text);
+}
+
 const char *cover_text(enum cover cover)
 {
     static const char *const texts[] = {

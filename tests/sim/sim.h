@@ -8,6 +8,7 @@
 #define TESTS_SIM_SIM_H
 
 #include "common/arena.h"
+#include "common/buf.h"
 #include "common/rng.h"
 #include "common/uuid.h"
 #include "worker/events/record.h"
@@ -99,9 +100,10 @@ struct sim {
     uint64_t commit_serial; /* transactions committed so far, in order */
     bool calm;              /* every fault is healed: nothing new goes wrong */
     bool verbose;
-    struct arena arena;
-    uint64_t *cover; /* COVER_COUNT counters, over all schedules */
-    char rule[512];  /* the first broken rule; empty while all is well */
+    struct arena arena; /* of this schedule */
+    struct buf text;    /* scratch */
+    uint64_t *cover;    /* COVER_COUNT counters, over all schedules */
+    char rule[512];     /* the first broken rule; empty while all is well */
 };
 
 /* Uniform in [0, bound). */
@@ -145,6 +147,10 @@ static inline struct tp sim_tp(int index)
 
 /* One line of the story, printed with --verbose. */
 void sim_tell(const struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Before the first schedule and after the last: the memory that they all use in turn. */
+void sim_init(struct sim *sim);
+void sim_release(struct sim *sim);
 
 /* A rule is broken. */
 void sim_violate(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -22,10 +22,12 @@ static const char *tp_text(int tp)
 
 /*
  * Judges one record by the model and holds it against the row that the transaction wrote for it
- * (NULL when none). False when they differ; then *ret_why says how.
+ * (NULL when none). False when they differ; then *ret_why says how. `raced`: another worker may
+ * have changed the row between the trial that found the record refused and the commit.
  */
 static bool explain(struct model_row *model, const struct sim_record *record,
-                    const struct db_outcome_row *row, struct verdict *ret, const char **ret_why)
+                    const struct db_outcome_row *row, bool raced, struct verdict *ret,
+                    const char **ret_why)
 {
     const struct meaning *meaning = &record->meaning;
     struct model_row after = *model;
@@ -34,7 +36,7 @@ static bool explain(struct model_row *model, const struct sim_record *record,
         row != NULL && row->outcome == OUTCOME_DEAD && row->reason == REASON_CONSTRAINT;
     if (constraint) {
         /* What was refused first may be too far ahead once an earlier record is dead as well. */
-        bool written = verdict.outcome == OUTCOME_APPLIED ||
+        bool written = raced || verdict.outcome == OUTCOME_APPLIED ||
                        verdict.reason == REASON_VERSION_JUMP ||
                        (meaning->refused == REFUSE_CLOSE &&
                         (verdict.outcome == OUTCOME_STALE || verdict.outcome == OUTCOME_LATE));
@@ -161,7 +163,7 @@ static void judge_plain(struct sim_db *db, struct db_tx *tx, struct sim_record *
     struct verdict verdict;
     const char *why;
     const struct db_outcome_row *row = row_of(tx, record);
-    if (!explain(model, record, row, &verdict, &why)) {
+    if (!explain(model, record, row, false, &verdict, &why)) {
         struct model_row copy = *model;
         struct verdict wanted = model_judge(&copy, &record->meaning);
         sim_violate(db->sim, "%s@%lld (attempt %d, e=%lld): should be %s of version %lld: %s",
@@ -251,7 +253,7 @@ static bool braid_search(struct braid *braid, const int taken[SIM_PARTITIONS],
         struct model_row next = *model;
         struct verdict verdict;
         const char *why;
-        if (!explain(&next, record, row_of(braid->tx, record), &verdict, &why))
+        if (!explain(&next, record, row_of(braid->tx, record), true, &verdict, &why))
             continue;
         int further[SIM_PARTITIONS];
         memcpy(further, taken, sizeof further);
@@ -265,8 +267,12 @@ static bool braid_search(struct braid *braid, const int taken[SIM_PARTITIONS],
 
 static void explain_split(struct sim_db *db, struct db_tx *tx, int attempt)
 {
-    struct braid *braid = arena_calloc(&db->sim->arena, 1, sizeof *braid);
-    *braid = (struct braid){ .db = db, .tx = tx, .goal = &db_attempt_seen(db, tx, attempt)->row };
+    struct braid room, *braid = &room; /* the strands are set as far as they are long */
+    braid->db = db;
+    braid->tx = tx;
+    braid->goal = &db_attempt_seen(db, tx, attempt)->row;
+    braid->tried = 0;
+    memset(braid->lengths, 0, sizeof braid->lengths);
     int strands = 0;
     for (int i = 0; i < tx->move_count; i++) {
         struct tp tp = sim_tp(tx->moves[i].tp);

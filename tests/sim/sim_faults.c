@@ -41,8 +41,8 @@ static void expire(struct sim_run *run)
     for (int tp = 0; tp < 2 * SIM_PARTITIONS; tp++) {
         struct sim_partition *partition = &run->log.tps[tp];
         const struct db_progress *row = &run->db.progress[tp];
-        if (!partition->exists || !row->exists || row->published >= row->next ||
-            partition->low > row->published)
+        if (!partition->exists || partition->replaced || !row->exists ||
+            row->published >= row->next || partition->low > row->published)
             continue;
         partition->low = row->published + 1 + sim_below(sim, (int)(row->next - row->published));
         run->oracle.may_drop_all = true;

@@ -7,9 +7,11 @@ void sim_log_init(struct sim_log *log, struct sim *sim, int partitions)
         if (sim_tp(i).partition >= partitions)
             continue;
         log->tps[i].exists = true;
-        log->tps[i].records = arena_calloc(&sim->arena, SIM_OFFSETS, sizeof *log->tps[i].records);
+        log->tps[i].records = arena_alloc(&sim->arena, SIM_OFFSETS * sizeof *log->tps[i].records);
         /* Logs that do not begin at 0 are the rule in old clusters. */
         int64_t low = sim_one_in(sim, 3) ? sim_below(sim, 20) : 0;
+        for (int64_t offset = 0; offset < low; offset++)
+            log->tps[i].records[offset].present = false;
         log->tps[i].low = low;
         log->tps[i].high = low;
     }

@@ -1,38 +1,31 @@
 /*
  * simulate: the engine against thousands of seeded schedules of everything that can go wrong.
  *
- *     simulate [--schedules N] [--seed N] [--first N] [--seconds N] [--verbose]
+ *     simulate [--schedules N] [--first N] [--seconds N] [--jobs N] | --seed N [--verbose]
  *
  * Exit 0 when every invariant held (and, over many schedules, every kind of fault struck), else 1
  * with the seed, the rule, and the command that replays it.
  */
+#include "tests/sim/sim_crew.h"
 #include "tests/sim/sim_run.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* From here on a kind of fault that never struck is an error of the test itself. */
 #define SCHEDULES_FOR_COVER 1000
 
 struct options {
-    uint64_t first, schedules;
-    double seconds;
+    struct crew_task task;
     bool one, verbose, cover;
 };
-
-static double now_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
 
 static void usage(void)
 {
     puts(
-        "usage: simulate [--schedules N] [--seed N] [--first N] [--seconds N] [--verbose]\n"
+        "usage: simulate [--schedules N] [--first N] [--seconds N] [--jobs N] [--coverage]\n"
+        "       simulate --seed N [--verbose]\n"
         "\n"
         "Plays seeded schedules of crashes, lost connections, rebalances, zombies, duplicates and\n"
         "disorder against the engine and checks its invariants during and after each.\n"
@@ -40,6 +33,7 @@ static void usage(void)
         "  --schedules N  how many (default 2000), seeds --first, --first + 1, ...\n"
         "  --first N      the first seed (default 1)\n"
         "  --seconds N    go on until so much time has passed\n"
+        "  --jobs N       processes side by side (default 1)\n"
         "  --seed N       replay this one schedule\n"
         "  --verbose      tell its story\n"
         "  --coverage     print how often each fault and outcome happened");
@@ -47,7 +41,8 @@ static void usage(void)
 
 static int parse(int argc, char **argv, struct options *ret)
 {
-    *ret = (struct options){ .first = 1, .schedules = 2000 };
+    struct crew_task *task = &ret->task;
+    *ret = (struct options){ .task = { .first = 1, .schedules = 2000, .jobs = 1 } };
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
         if (strcmp(argv[i], "--verbose") == 0) {
@@ -58,20 +53,25 @@ static int parse(int argc, char **argv, struct options *ret)
             usage();
             return -1;
         } else if (value != NULL && strcmp(argv[i], "--seed") == 0) {
-            ret->first = strtoull(argv[++i], NULL, 10);
-            ret->schedules = 1;
+            task->first = strtoull(argv[++i], NULL, 10);
             ret->one = true;
         } else if (value != NULL && strcmp(argv[i], "--first") == 0) {
-            ret->first = strtoull(argv[++i], NULL, 10);
+            task->first = strtoull(argv[++i], NULL, 10);
         } else if (value != NULL && strcmp(argv[i], "--schedules") == 0) {
-            ret->schedules = strtoull(argv[++i], NULL, 10);
+            task->schedules = strtoull(argv[++i], NULL, 10);
         } else if (value != NULL && strcmp(argv[i], "--seconds") == 0) {
-            ret->seconds = strtod(argv[++i], NULL);
-            ret->schedules = UINT64_MAX;
+            task->seconds = strtod(argv[++i], NULL);
+            task->schedules = UINT64_MAX;
+        } else if (value != NULL && strcmp(argv[i], "--jobs") == 0) {
+            task->jobs = atoi(argv[++i]);
         } else {
             fprintf(stderr, "simulate: unknown option '%s'; see --help\n", argv[i]);
             return 64;
         }
+    }
+    if (task->jobs < 1 || task->jobs > CREW_MAX) {
+        fprintf(stderr, "simulate: --jobs is from 1 to %d\n", CREW_MAX);
+        return 64;
     }
     return 0;
 }
@@ -91,38 +91,50 @@ static bool report_cover(const uint64_t cover[COVER_COUNT], bool print, bool dem
     return whole;
 }
 
+static int play_one(uint64_t seed, bool verbose)
+{
+    struct sim_run *run = calloc(1, sizeof *run);
+    if (run == NULL)
+        return 71;
+    sim_init(&run->sim);
+    uint64_t cover[COVER_COUNT] = { 0 };
+    bool holds = sim_run(run, seed, verbose, cover);
+    if (holds)
+        printf("simulate: seed %llu: every invariant held\n", (unsigned long long)seed);
+    else
+        printf("simulate: seed %llu breaks a rule:\n  %s\n", (unsigned long long)seed,
+               run->sim.rule);
+    sim_release(&run->sim);
+    free(run);
+    return holds ? 0 : 1;
+}
+
+static int play_many(const struct options *options)
+{
+    double begun = crew_now_s();
+    struct crew_result result;
+    if (!crew_play(&options->task, &result)) {
+        fprintf(stderr, "simulate: no memory or no process\n");
+        return 71;
+    }
+    double took = crew_now_s() - begun;
+    unsigned long long seed = result.seed, played = result.played;
+    if (result.broken) {
+        printf("simulate: seed %llu breaks a rule after %llu schedules:\n  %s\n"
+               "replay it with: build/tests/simulate --seed %llu --verbose\n",
+               seed, played, result.rule, seed);
+        return 1;
+    }
+    printf("simulate: %llu schedules, every invariant held (%.0f schedules/s)\n", played,
+           took > 0 ? (double)played / took : 0.0);
+    return report_cover(result.cover, options->cover, played >= SCHEDULES_FOR_COVER) ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
     int status = parse(argc, argv, &options);
     if (status != 0)
         return status < 0 ? 0 : status;
-    struct sim_run *run = calloc(1, sizeof *run);
-    if (run == NULL)
-        return 71;
-    arena_init(&run->sim.arena, 1u << 20, 0);
-    uint64_t cover[COVER_COUNT] = { 0 }, played = 0;
-    double begun = now_s();
-    bool holds = true;
-    for (; holds && played < options.schedules; played++) {
-        if (options.seconds > 0 && now_s() - begun >= options.seconds)
-            break;
-        holds = sim_run(run, options.first + played, options.verbose, cover);
-    }
-    double took = now_s() - begun;
-    if (!holds) {
-        printf("simulate: seed %llu breaks a rule after %llu schedules:\n  %s\n"
-               "replay it with: build/tests/simulate --seed %llu --verbose\n",
-               (unsigned long long)run->sim.seed, (unsigned long long)played, run->sim.rule,
-               (unsigned long long)run->sim.seed);
-        status = 1;
-    } else {
-        printf("simulate: %llu schedules, every invariant held (%.0f schedules/s)\n",
-               (unsigned long long)played, took > 0 ? (double)played / took : 0.0);
-        if (!report_cover(cover, options.cover, played >= SCHEDULES_FOR_COVER))
-            status = 1;
-    }
-    arena_release(&run->sim.arena);
-    free(run);
-    return status;
+    return options.one ? play_one(options.task.first, options.verbose) : play_many(&options);
 }

@@ -80,28 +80,54 @@ static void offered_invalidation(struct sim_oracle *oracle, const char *json,
     }
 }
 
+/* The number between slashes at *at, which is moved behind it. */
+static bool take_number(const char **at, int64_t *ret)
+{
+    if (**at != '/')
+        return false;
+    char *end;
+    *ret = strtoll(*at + 1, &end, 10);
+    bool any = end > *at + 1;
+    *at = end;
+    return any;
+}
+
+static bool read_place(const char *id, int *ret_topic, int64_t *ret_partition, int64_t *ret_offset)
+{
+    const char *at = strchr(id, '/');
+    if (at == NULL)
+        return false;
+    *ret_topic = -1;
+    for (int topic = 0; topic < TOPIC_COUNT; topic++) {
+        const char *name = sim_topic_name((enum topic)topic);
+        if (strlen(name) == (size_t)(at - id) && memcmp(name, id, strlen(name)) == 0)
+            *ret_topic = topic;
+    }
+    int64_t generation;
+    return *ret_topic >= 0 && take_number(&at, ret_partition) && take_number(&at, &generation) &&
+           take_number(&at, ret_offset) && *at == '\0';
+}
+
 static void offered_outcome(struct sim_oracle *oracle, const struct message *message,
                             const char *json, struct telling *telling)
 {
     struct sim *sim = oracle->sim;
     telling->kind = TELL_OUTCOME;
     char id[128];
-    snprintf(id, sizeof id, "%.*s", BYTES_FMT(message->id));
-    char topic[64];
-    int partition = -1;
-    long long generation = 0, offset = -1;
-    if (sscanf(id, "%63[^/]/%d/%lld/%lld", topic, &partition, &generation, &offset) != 4) {
+    size_t len = message->id.len < sizeof id ? message->id.len : sizeof id - 1;
+    memcpy(id, message->id.ptr, len);
+    id[len] = '\0';
+    int which;
+    int64_t partition, offset;
+    if (!read_place(id, &which, &partition, &offset)) {
         sim_violate(sim, "an outcome whose id is not topic/partition/generation/offset: %s", id);
         return;
     }
-    enum topic which = strcmp(topic, "attempt.writes") == 0     ? TOPIC_WRITES
-                       : strcmp(topic, "attempt.activity") == 0 ? TOPIC_ACTIVITY
-                                                                : TOPIC_REFRESH;
     if (which == TOPIC_REFRESH) {
         telling->kind = TELL_OTHER;
         return;
     }
-    struct tp tp = { which, partition };
+    struct tp tp = { (enum topic)which, (int32_t)partition };
     struct sim_record *record =
         partition >= 0 && partition < SIM_PARTITIONS ? sim_log_at(oracle->log, tp, offset) : NULL;
     if (record == NULL || !record->fate.settled) {

@@ -26,12 +26,14 @@ static void draw_options(struct sim_run *run)
 static void begin(struct sim_run *run, uint64_t seed, bool verbose, uint64_t *cover)
 {
     struct arena arena = run->sim.arena;
+    struct buf text = run->sim.text;
     memset(run, 0, sizeof *run);
     run->sim = (struct sim){ .seed = seed,
                              .rng = { seed * 0x9e3779b97f4a7c15u + 1 },
                              .now_ms = 1,
                              .verbose = verbose,
                              .arena = arena,
+                             .text = text,
                              .cover = cover };
     struct sim *sim = &run->sim;
     arena_reset(&sim->arena);

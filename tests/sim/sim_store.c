@@ -19,8 +19,8 @@ void sim_store_init(struct sim_store *store, struct sim_db *db, struct sim_backe
     struct arena *arena = &db->sim->arena;
     for (int i = 0; i < STORE_BACKENDS; i++)
         if (backends[i].tx.rows == NULL)
-            backends[i].tx.rows = arena_calloc(arena, DB_ROWS, sizeof(struct db_outcome_row));
-    store->spare.rows = arena_calloc(arena, DB_ROWS, sizeof(struct db_outcome_row));
+            backends[i].tx.rows = arena_alloc(arena, DB_ROWS * sizeof(struct db_outcome_row));
+    store->spare.rows = arena_alloc(arena, DB_ROWS * sizeof(struct db_outcome_row));
     store->tx = &store->spare;
 }
 

@@ -8,6 +8,8 @@ static const char *const views[SIM_VIEWS] = { "exam_attempt_stats", "question_st
 void workload_init(struct sim_workload *workload, struct sim *sim, struct sim_log *log)
 {
     *workload = (struct sim_workload){ .sim = sim, .log = log };
+    workload->refused = arena_alloc(&sim->arena, WORKLOAD_EVENTS * sizeof *workload->refused);
+    workload->history = arena_alloc(&sim->arena, WORKLOAD_EVENTS * sizeof *workload->history);
     workload->attempts = 2 + sim_below(sim, SIM_ATTEMPTS - 2);
     workload->exams = 1 + sim_below(sim, SIM_EXAMS);
     workload->disorder = 3 + sim_below(sim, 12);
@@ -21,7 +23,8 @@ void workload_init(struct sim_workload *workload, struct sim *sim, struct sim_lo
 enum refusal_place workload_refusal(const struct sim_workload *workload, const struct uuid *event)
 {
     int64_t number = sim_uuid_number(ID_EVENT, event);
-    return number > 0 && number < WORKLOAD_EVENTS ? workload->refused[number] : REFUSE_NEVER;
+    return number > 0 && number <= (int64_t)workload->events ? workload->refused[number]
+                                                             : REFUSE_NEVER;
 }
 
 /* ------------------------------------------------------------------------------ wire forms */
@@ -34,84 +37,100 @@ static struct bytes uuid_text(struct sim *sim, enum sim_id kind, uint32_t number
     return arena_copy(&sim->arena, (struct bytes){ text, UUID_TEXT_LEN });
 }
 
-/* A value is a number in one of several dresses, so that nesting and strings are folded too. */
-static int put_value(char *out, size_t room, int value)
+static void put_uuid(struct buf *out, enum sim_id kind, uint32_t number)
 {
-    switch (value % 4) {
-    case 0:
-        return snprintf(out, room, "%d", value);
-    case 1:
-        return snprintf(out, room, "\"v%d\"", value);
-    case 2:
-        return snprintf(out, room, "{\"a\": [%d, \"}\"]}", value);
-    default:
-        return snprintf(out, room, "\"\\\"%d,\"", value);
-    }
+    struct uuid uuid = sim_uuid(kind, number);
+    char text[UUID_TEXT_LEN + 1];
+    buf_put(out, bytes_of(uuid_format(&uuid, text)));
 }
 
-static size_t put_answers(struct sim *sim, char *out, size_t room, const struct meaning *meaning)
+static void put_around(struct buf *out, const char *before, int value, const char *after)
 {
-    size_t len = (size_t)snprintf(out, room, ",\"answers\":{");
+    buf_put(out, bytes_of(before));
+    buf_put_int(out, value);
+    buf_put(out, bytes_of(after));
+}
+
+/* A value is a number in one of several dresses, so that nesting and strings are folded too. */
+static void put_value(struct buf *out, int value)
+{
+    static const char *const dresses[4][2] = {
+        { "", "" }, { "\"v", "\"" }, { "{\"a\": [", ", \"}\"]}" }, { "\"\\\"", ",\"" }
+    };
+    put_around(out, dresses[value % 4][0], value, dresses[value % 4][1]);
+}
+
+static void put_answers(struct sim *sim, struct buf *out, const struct meaning *meaning)
+{
+    buf_put(out, BYTES(",\"answers\":{"));
     const char *comma = "";
     for (int key = 0; key < SIM_KEYS; key++) {
         if (meaning->answers[key] == ANSWER_SAME)
             continue;
+        buf_put(out, bytes_of(comma));
         /* The same key in another spelling is the same key. */
-        const char *format = sim_one_in(sim, 12) ? "%s\"\\u0071%d\":" : "%s\"q%d\":";
-        len += (size_t)snprintf(out + len, room - len, format, comma, key);
+        put_around(out, sim_one_in(sim, 12) ? "\"\\u0071" : "\"q", key, "\":");
         if (meaning->answers[key] == ANSWER_CLEAR)
-            len += (size_t)snprintf(out + len, room - len, "null");
+            buf_put(out, BYTES("null"));
         else
-            len += (size_t)put_value(out + len, room - len, meaning->answers[key]);
+            put_value(out, meaning->answers[key]);
         comma = sim_one_in(sim, 3) ? " , " : ",";
     }
-    return len + (size_t)snprintf(out + len, room - len, "}");
+    buf_put_char(out, '}');
 }
 
-static size_t put_activity(char *out, size_t room, const struct meaning *meaning)
+static void put_activity(struct buf *out, const struct meaning *meaning)
 {
-    size_t len = (size_t)snprintf(out, room, ",\"events\":[");
+    buf_put(out, BYTES(",\"events\":["));
     for (int i = 0; i < meaning->activity_count; i++) {
-        struct uuid uuid = sim_uuid(ID_ACTIVITY, (uint32_t)meaning->activities[i]);
-        char text[UUID_TEXT_LEN + 1];
-        len += (size_t)snprintf(out + len, room - len,
-                                "%s{\"event_id\":\"%s\",\"event_type\":\"answer_changed\","
-                                "\"occurred_at\":\"2026-05-01T10:00:00Z\"}",
-                                i == 0 ? "" : ",", uuid_format(&uuid, text));
+        buf_put(out, i == 0 ? BYTES("{\"event_id\":\"") : BYTES(",{\"event_id\":\""));
+        put_uuid(out, ID_ACTIVITY, (uint32_t)meaning->activities[i]);
+        buf_put(out, BYTES("\",\"event_type\":\"answer_changed\","
+                           "\"occurred_at\":\"2026-05-01T10:00:00Z\"}"));
     }
-    return len + (size_t)snprintf(out + len, room - len, "]");
+    buf_put_char(out, ']');
 }
 
-static size_t put_data(struct sim *sim, char *out, size_t room, const struct meaning *meaning)
+static void put_start(struct buf *out, const struct meaning *meaning)
 {
-    if (meaning->type == EVENT_REFRESH)
-        return (size_t)snprintf(out, room, "{\"view\":\"%s\"}", views[meaning->view]);
+    buf_put(out, BYTES(",\"exam_id\":\""));
+    put_uuid(out, ID_EXAM, (uint32_t)meaning->exam);
+    buf_put(out, BYTES("\",\"student_id\":\""));
+    put_uuid(out, ID_STUDENT, (uint32_t)meaning->student);
+    buf_put(out, BYTES("\",\"started_at\":\"2026-05-01T09:00:00Z\""));
+}
 
-    struct bytes attempt = uuid_text(sim, ID_ATTEMPT, (uint32_t)meaning->attempt);
-    size_t len = (size_t)snprintf(out, room, "{\"attempt_id\":\"%.*s\"", BYTES_FMT(attempt));
-    switch (meaning->type) {
-    case EVENT_STARTED:
-        len += (size_t)snprintf(
-            out + len, room - len,
-            ",\"exam_id\":\"%.*s\",\"student_id\":\"%.*s\",\"started_at\":\"2026-05-01T09:00:00Z\"",
-            BYTES_FMT(uuid_text(sim, ID_EXAM, (uint32_t)meaning->exam)),
-            BYTES_FMT(uuid_text(sim, ID_STUDENT, (uint32_t)meaning->student)));
-        break;
-    case EVENT_ACTIVITY:
-        len += put_activity(out + len, room - len, meaning);
-        break;
-    default:
-        len += (size_t)snprintf(out + len, room - len, ",\"expected_version\":%lld",
-                                (long long)meaning->expected);
-        if (meaning->has_answers)
-            len += put_answers(sim, out + len, room - len, meaning);
-        if (meaning->auto_save != 0)
-            len += (size_t)snprintf(out + len, room - len, ",\"auto_save_data\":{\"p\":%d}",
-                                    meaning->auto_save);
-        len += (size_t)snprintf(out + len, room - len, ",\"%s\":\"2026-05-01T10:00:00Z\"",
-                                meaning->type == EVENT_SAVED ? "saved_at" : "submitted_at");
+static void put_write(struct sim *sim, struct buf *out, const struct meaning *meaning)
+{
+    buf_put(out, BYTES(",\"expected_version\":"));
+    buf_put_int(out, meaning->expected);
+    if (meaning->has_answers)
+        put_answers(sim, out, meaning);
+    if (meaning->auto_save != 0)
+        put_around(out, ",\"auto_save_data\":{\"p\":", meaning->auto_save, "}");
+    buf_put(out, meaning->type == EVENT_SAVED
+                     ? BYTES(",\"saved_at\":\"2026-05-01T10:00:00Z\"")
+                     : BYTES(",\"submitted_at\":\"2026-05-01T10:00:00Z\""));
+}
+
+static void put_data(struct sim *sim, struct buf *out, const struct meaning *meaning)
+{
+    if (meaning->type == EVENT_REFRESH) {
+        buf_put(out, BYTES("{\"view\":\""));
+        buf_put(out, bytes_of(views[meaning->view]));
+        buf_put(out, BYTES("\"}"));
+        return;
     }
-    return len + (size_t)snprintf(out + len, room - len, "}");
+    buf_put(out, BYTES("{\"attempt_id\":\""));
+    put_uuid(out, ID_ATTEMPT, (uint32_t)meaning->attempt);
+    buf_put_char(out, '"');
+    if (meaning->type == EVENT_STARTED)
+        put_start(out, meaning);
+    else if (meaning->type == EVENT_ACTIVITY)
+        put_activity(out, meaning);
+    else
+        put_write(sim, out, meaning);
+    buf_put_char(out, '}');
 }
 
 static const char *type_name(enum event_type type)
@@ -124,10 +143,9 @@ static const char *type_name(enum event_type type)
     return names[type];
 }
 
-static void wire_binary(struct sim *sim, struct record *wire, const struct meaning *meaning,
-                        struct bytes data)
+static void wire_binary(struct sim *sim, struct record *wire, const struct meaning *meaning)
 {
-    struct header *headers = arena_calloc(&sim->arena, 5, sizeof *headers);
+    struct header *headers = arena_alloc(&sim->arena, 5 * sizeof *headers);
     headers[0] = (struct header){ BYTES("ce_specversion"), BYTES("1.0") };
     headers[1] = (struct header){ BYTES("ce_id"), uuid_text(sim, ID_EVENT, meaning->event) };
     headers[2] = (struct header){ BYTES("ce_source"), BYTES("/sim") };
@@ -135,33 +153,40 @@ static void wire_binary(struct sim *sim, struct record *wire, const struct meani
     headers[4] = (struct header){ BYTES("content-type"), BYTES("application/json") };
     wire->headers = headers;
     wire->header_count = 5;
-    wire->value = arena_copy(&sim->arena, data);
 }
 
-static void wire_bare(struct sim *sim, struct record *wire, const struct meaning *meaning,
-                      struct bytes data)
+static void put_bare(struct buf *out, const struct meaning *meaning)
 {
-    struct bytes id = uuid_text(sim, ID_EVENT, meaning->event);
-    wire->value = arena_format(&sim->arena, "{\"type\":\"%s\",\"id\":\"%.*s\",\"data\":%.*s}",
-                               type_name(meaning->type), BYTES_FMT(id), BYTES_FMT(data));
+    buf_put(out, BYTES("{\"type\":\""));
+    buf_put(out, bytes_of(type_name(meaning->type)));
+    buf_put(out, BYTES("\",\"id\":\""));
+    put_uuid(out, ID_EVENT, meaning->event);
+    buf_put(out, BYTES("\",\"data\":"));
 }
 
-static void append(struct sim_workload *workload, struct tp tp, const struct meaning *meaning)
+/* NULL when the log is full. */
+static struct sim_record *append(struct sim_workload *workload, struct tp tp,
+                                 const struct meaning *meaning)
 {
     struct sim *sim = workload->sim;
     struct sim_record *record = sim_log_append(workload->log, tp);
     if (record == NULL)
-        return;
-    char data[1500];
-    size_t len = put_data(sim, data, sizeof data, meaning);
+        return NULL;
     record->meaning = *meaning;
     record->wire.key = meaning->type == EVENT_REFRESH
                            ? bytes_of(views[meaning->view])
                            : uuid_text(sim, ID_ATTEMPT, (uint32_t)meaning->attempt);
-    if (sim_one_in(sim, 3))
-        wire_binary(sim, &record->wire, meaning, (struct bytes){ data, len });
+    bool binary = sim_one_in(sim, 3);
+    buf_clear(&sim->text);
+    if (binary)
+        wire_binary(sim, &record->wire, meaning);
     else
-        wire_bare(sim, &record->wire, meaning, (struct bytes){ data, len });
+        put_bare(&sim->text, meaning);
+    put_data(sim, &sim->text, meaning);
+    if (!binary)
+        buf_put_char(&sim->text, '}');
+    record->wire.value = arena_copy(&sim->arena, buf_bytes(&sim->text));
+    return record;
 }
 
 /* ------------------------------------------------------------------------------- what is sent */
@@ -174,9 +199,18 @@ static struct tp home(struct sim_workload *workload, enum topic topic, int attem
     return (struct tp){ topic, partition };
 }
 
-static uint32_t fresh_event(struct sim_workload *workload)
+/* One that is not sent again. */
+static uint32_t single_event(struct sim_workload *workload)
 {
     uint32_t event = ++workload->events;
+    workload->refused[event] = REFUSE_NEVER;
+    workload->history[event].event = 0;
+    return event;
+}
+
+static uint32_t fresh_event(struct sim_workload *workload)
+{
+    uint32_t event = single_event(workload);
     if (workload->refusals > 0 && sim_one_in(workload->sim, workload->refusals))
         workload->refused[event] = sim_one_in(workload->sim, 2) ? REFUSE_WRITE : REFUSE_CLOSE;
     return event;
@@ -241,7 +275,7 @@ static void produce_write(struct sim_workload *workload, int attempt)
         workload->version[attempt]++;
     meaning.refused = workload->refused[meaning.event];
     workload->history[meaning.event] = meaning;
-    append(workload, home(workload, TOPIC_WRITES, attempt), &meaning);
+    (void)append(workload, home(workload, TOPIC_WRITES, attempt), &meaning);
 }
 
 static void produce_start(struct sim_workload *workload, int attempt)
@@ -257,7 +291,7 @@ static void produce_start(struct sim_workload *workload, int attempt)
     meaning.refused = workload->refused[meaning.event];
     workload->history[meaning.event] = meaning;
     workload->started[attempt] = true;
-    append(workload, home(workload, TOPIC_WRITES, attempt), &meaning);
+    (void)append(workload, home(workload, TOPIC_WRITES, attempt), &meaning);
 }
 
 static void produce_again(struct sim_workload *workload)
@@ -277,10 +311,10 @@ static void produce_again(struct sim_workload *workload)
         if (sim_one_in(sim, 2))
             workload->version[meaning.attempt]++;
     }
-    append(workload,
-           home(workload, meaning.type == EVENT_ACTIVITY ? TOPIC_ACTIVITY : TOPIC_WRITES,
-                meaning.attempt),
-           &meaning);
+    (void)append(workload,
+                 home(workload, meaning.type == EVENT_ACTIVITY ? TOPIC_ACTIVITY : TOPIC_WRITES,
+                      meaning.attempt),
+                 &meaning);
 }
 
 static void produce_activity(struct sim_workload *workload, int attempt)
@@ -303,7 +337,7 @@ static void produce_activity(struct sim_workload *workload, int attempt)
     }
     meaning.refused = workload->refused[meaning.event];
     workload->history[meaning.event] = meaning;
-    append(workload, home(workload, TOPIC_ACTIVITY, attempt), &meaning);
+    (void)append(workload, home(workload, TOPIC_ACTIVITY, attempt), &meaning);
 }
 
 /* -------------------------------------------------------------------------------------- poison */
@@ -343,14 +377,12 @@ static void produce_poison(struct sim_workload *workload, enum topic topic, int 
                                        : topic == TOPIC_ACTIVITY ? EVENT_ACTIVITY
                                                                  : EVENT_REFRESH,
                                .attempt = attempt,
-                               .event = ++workload->events,
+                               .event = single_event(workload),
                                .expected = workload->version[attempt],
                                .activity_count = 1 };
     struct tp tp = home(workload, topic, attempt);
-    append(workload, tp, &meaning);
-    struct sim_partition *partition = &workload->log->tps[sim_tp_index(tp)];
-    struct sim_record *record = &partition->records[partition->high - 1];
-    if (record->present && record->meaning.event == meaning.event) {
+    struct sim_record *record = append(workload, tp, &meaning);
+    if (record != NULL) {
         record->meaning.poison = true;
         spoil(workload->sim, &record->wire, &record->meaning.reason);
     }
@@ -361,10 +393,10 @@ static void produce_refresh(struct sim_workload *workload)
 {
     struct sim *sim = workload->sim;
     struct meaning meaning = { .type = EVENT_REFRESH,
-                               .event = ++workload->events,
+                               .event = single_event(workload),
                                .view = sim_below(sim, SIM_VIEWS) };
-    append(workload, (struct tp){ TOPIC_REFRESH, sim_below(sim, workload->log->partitions) },
-           &meaning);
+    (void)append(workload, (struct tp){ TOPIC_REFRESH, sim_below(sim, workload->log->partitions) },
+                 &meaning);
 }
 
 static void produce_hole(struct sim_workload *workload)

@@ -20,9 +20,9 @@ struct sim_workload {
     int64_t version[SIM_ATTEMPTS]; /* that the producer believes in */
     int64_t seen[SIM_ATTEMPTS];    /* committed, which it may read; 0 before */
     bool started[SIM_ATTEMPTS], submitted[SIM_ATTEMPTS];
-    uint32_t events; /* event ids given so far */
-    enum refusal_place refused[WORKLOAD_EVENTS];
-    struct meaning history[WORKLOAD_EVENTS]; /* by event */
+    uint32_t events;             /* event ids given so far */
+    enum refusal_place *refused; /* WORKLOAD_EVENTS, by event */
+    struct meaning *history;     /* the same */
     int activity_fresh;
     int value; /* last answer value given */
     bool over; /* no more records */

@@ -72,8 +72,13 @@ struct announcer {
     struct tickets *tickets;
     const char *const *topics; /* full names, by enum topic */
     int64_t ttl_hint_s;
-    struct buf value, id, key;        /* scratch */
+    struct buf value, id, key;        /* of `waiting` */
     uint64_t invalidations, outcomes; /* handed over so far */
+    /* The message that met a full queue is kept: it would be offered, and built, at every step. */
+    bool has_waiting;
+    struct message waiting;
+    uint64_t waiting_ticket;
+    size_t waiting_number;
 };
 
 void announcer_init(struct announcer *announcer, const struct publisher *publisher,

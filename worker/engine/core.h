@@ -98,7 +98,8 @@ struct engine {
     struct flush flush;
     struct recall_list recall;
     struct tickets tickets;
-    struct announcer announcer;
+    struct announcer announcer; /* of flushes */
+    struct announcer repeater;  /* of recalls */
     struct breaker breaker;
     struct backoff backoff; /* of flushes and connections */
     struct brake brake;

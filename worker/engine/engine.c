@@ -51,6 +51,8 @@ struct engine *engine_new(const struct engine_options *options, const struct eng
     buf_init(&engine->digest_room, DOCUMENT_BYTES_MAX);
     announcer_init(&engine->announcer, &engine->ports.publisher, &engine->tickets,
                    engine->options.topics, options->ttl_hint_s);
+    announcer_init(&engine->repeater, &engine->ports.publisher, &engine->tickets,
+                   engine->options.topics, options->ttl_hint_s);
     return engine;
 }
 
@@ -59,6 +61,7 @@ void engine_free(struct engine *engine)
     if (engine == NULL)
         return;
     announcer_release(&engine->announcer);
+    announcer_release(&engine->repeater);
     arena_release(&engine->call_arena);
     arena_release(&engine->source_arena);
     buf_release(&engine->digest_room);
@@ -201,8 +204,7 @@ static void take_confirmations(struct engine *engine)
 static void tell_recalled(struct engine *engine)
 {
     struct recall_list *recall = &engine->recall;
-    if (recall->state != RECALL_TELLING ||
-        !announce_step(&engine->announcer, &recall->announcement))
+    if (recall->state != RECALL_TELLING || !announce_step(&engine->repeater, &recall->announcement))
         return;
     (void)recall_finish(recall, &engine->tickets);
 }
@@ -334,8 +336,8 @@ void engine_status(const struct engine *engine, struct engine_status *ret)
     }
     ret->partitions = engine->partitions.status;
     ret->partition_count = engine->partitions.count;
-    ret->invalidations_published = engine->announcer.invalidations;
-    ret->outcomes_published = engine->announcer.outcomes;
+    ret->invalidations_published = engine->announcer.invalidations + engine->repeater.invalidations;
+    ret->outcomes_published = engine->announcer.outcomes + engine->repeater.outcomes;
     ret->batch_events = engine->filling->count;
     ret->in_flight_events = engine->flush.state == FLUSH_IDLE ? 0 : engine->flush.batch->count;
     ret->memory_bytes = batch_bytes(&engine->batches[0]) + batch_bytes(&engine->batches[1]) +

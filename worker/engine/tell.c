@@ -135,18 +135,35 @@ static bool build(struct announcer *announcer, const struct announcement *announ
     return true;
 }
 
+/* The message to go on with. False: all are told. */
+static bool next_message(struct announcer *announcer, const struct announcement *announcement)
+{
+    if (announcer->has_waiting && announcer->waiting_ticket == announcement->ticket &&
+        announcer->waiting_number == announcement->told)
+        return true;
+    announcer->has_waiting = false;
+    if (!build(announcer, announcement, announcement->told, &announcer->waiting))
+        return false;
+    announcer->waiting_ticket = announcement->ticket;
+    announcer->waiting_number = announcement->told;
+    return true;
+}
+
 bool announce_step(struct announcer *announcer, struct announcement *announcement)
 {
     const struct publisher *publisher = announcer->publisher;
     struct ticket *ticket = tickets_get(announcer->tickets, announcement->ticket);
-    struct message message;
-    while (build(announcer, announcement, announcement->told, &message)) {
-        bool whole = !announcer->value.failed && !announcer->id.failed && !announcer->key.failed;
-        if (!whole || !publisher->publish(publisher->self, announcement->ticket, &message))
+    while (next_message(announcer, announcement)) {
+        const struct message *message = &announcer->waiting;
+        announcer->has_waiting =
+            !announcer->value.failed && !announcer->id.failed && !announcer->key.failed;
+        if (!announcer->has_waiting ||
+            !publisher->publish(publisher->self, announcement->ticket, message))
             return false; /* no memory, or the queue is full: go on here later */
+        announcer->has_waiting = false;
         ticket->outstanding++;
         announcement->told++;
-        if (message.outlet == OUTLET_INVALIDATIONS)
+        if (message->outlet == OUTLET_INVALIDATIONS)
             announcer->invalidations++;
         else
             announcer->outcomes++;

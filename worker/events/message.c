@@ -129,8 +129,13 @@ void message_outcome(struct buf *buf, const struct outcome_facts *facts)
 
 void message_id_of_record(struct buf *buf, const struct place *place)
 {
-    buf_printf(buf, "%s/%d/%lld/%lld", place->topic, (int)place->partition,
-               (long long)place->generation, (long long)place->offset);
+    buf_put(buf, bytes_of(place->topic));
+    buf_put_char(buf, '/');
+    buf_put_int(buf, place->partition);
+    buf_put_char(buf, '/');
+    buf_put_int(buf, place->generation);
+    buf_put_char(buf, '/');
+    buf_put_int(buf, place->offset);
 }
 
 void message_id_of_revision(struct buf *buf, struct bytes key, int64_t revision)

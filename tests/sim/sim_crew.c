@@ -1,0 +1,108 @@
+#include "tests/sim/sim_crew.h"
+#include "tests/sim/sim_run.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+struct seat {
+    uint64_t played, seed;
+    uint64_t cover[COVER_COUNT];
+    bool broken;
+    char rule[512];
+};
+
+struct board {
+    atomic_bool over; /* somebody found something */
+    struct seat seats[CREW_MAX];
+};
+
+double crew_now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void play(const struct crew_task *task, int number, struct board *board)
+{
+    struct seat *seat = &board->seats[number];
+    struct sim_run *run = calloc(1, sizeof *run);
+    if (run == NULL)
+        return;
+    sim_init(&run->sim);
+    double begun = crew_now_s();
+    uint64_t jobs = (uint64_t)task->jobs;
+    for (uint64_t i = (uint64_t)number; i < task->schedules && !atomic_load(&board->over);
+         i += jobs) {
+        if (task->seconds > 0 && crew_now_s() - begun >= task->seconds)
+            break;
+        seat->seed = task->first + i;
+        if (!sim_run(run, seat->seed, false, seat->cover)) {
+            seat->broken = true;
+            memcpy(seat->rule, run->sim.rule, sizeof seat->rule);
+            atomic_store(&board->over, true);
+        }
+        seat->played++;
+    }
+    sim_release(&run->sim);
+    free(run);
+}
+
+static void wait_for(pid_t pid, struct board *board, struct seat *seat)
+{
+    int status = 0;
+    if (waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0)
+        return;
+    seat->broken = true;
+    snprintf(seat->rule, sizeof seat->rule, "the simulator died, wait status %d", status);
+    atomic_store(&board->over, true);
+}
+
+static void add_up(const struct board *board, int jobs, struct crew_result *ret)
+{
+    *ret = (struct crew_result){ 0 };
+    for (int k = 0; k < jobs; k++) {
+        const struct seat *seat = &board->seats[k];
+        ret->played += seat->played;
+        for (int i = 0; i < COVER_COUNT; i++)
+            ret->cover[i] += seat->cover[i];
+        if (seat->broken && (!ret->broken || seat->seed < ret->seed)) {
+            ret->broken = true;
+            ret->seed = seat->seed;
+            memcpy(ret->rule, seat->rule, sizeof ret->rule);
+        }
+    }
+}
+
+bool crew_play(const struct crew_task *task, struct crew_result *ret)
+{
+    struct board *board =
+        mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (board == MAP_FAILED)
+        return false;
+    pid_t pids[CREW_MAX];
+    int started = 0;
+    fflush(NULL);
+    for (; started < task->jobs; started++) {
+        pids[started] = fork();
+        if (pids[started] == 0) {
+            play(task, started, board);
+            _exit(0);
+        }
+        if (pids[started] < 0)
+            break;
+    }
+    if (started < task->jobs)
+        atomic_store(&board->over, true);
+    for (int k = 0; k < started; k++)
+        wait_for(pids[k], board, &board->seats[k]);
+    add_up(board, task->jobs, ret);
+    munmap(board, sizeof *board);
+    return started == task->jobs;
+}
