@@ -2,6 +2,7 @@
 #include "common/clock.h"
 #include "tests/pg/private_pg.h"
 #include "tests/pg/sql.h"
+#include "worker/events/canonical.h"
 #include "worker/postgres/housekeeper.h"
 #include "worker/postgres/refresh.h"
 
@@ -27,6 +28,9 @@ struct fixture {
     bool confirm; /* at once */
     bool refuse;  /* publish() says: not now */
     uint64_t last_news;
+    int submits, finished; /* published, and told */
+    struct sql_submit last_submit;
+    enum housekeeper_jobs jobs;
     int changes, views, refreshed, failed, partitions, unconfirmed, troubles;
     int64_t last_revision, last_refresh;
     char last_view[64], last_error[256];
@@ -41,6 +45,9 @@ static bool publish(void *self, const struct housekeeper_news *news)
     f->changes += (int)news->change_count;
     if (news->change_count > 0)
         f->last_revision = news->changes[news->change_count - 1].revision;
+    f->submits += (int)news->submit_count;
+    if (news->submit_count > 0)
+        f->last_submit = news->submits[0];
     if (news->view) {
         f->views++;
         f->last_refresh = news->view->refreshes;
@@ -54,6 +61,7 @@ static void note(void *self, const struct housekeeper_note *note)
     struct fixture *f = self;
     f->refreshed += note->kind == HOUSEKEEPER_REFRESHED;
     f->failed += note->kind == HOUSEKEEPER_REFRESH_FAILED;
+    f->finished += note->kind == HOUSEKEEPER_SUBMITS ? (int)note->number : 0;
     f->partitions += note->kind == HOUSEKEEPER_PARTITION;
     f->unconfirmed += note->kind == HOUSEKEEPER_UNCONFIRMED;
     f->troubles += note->kind == HOUSEKEEPER_TROUBLE;
@@ -97,9 +105,17 @@ static void idle(struct fixture *f, int64_t ms)
         turn(f);
 }
 
+static void sign(void *self, struct sql_submit *submit)
+{
+    (void)self;
+    if (submit->missing == 0 && submit->version != 3)
+        (void)snprintf(submit->receipt, sizeof submit->receipt, "receipt of %d", submit->digest[0]);
+}
+
 static struct housekeeper *new_housekeeper(struct fixture *f)
 {
     struct housekeeper_options options = {
+        .jobs = f->jobs,
         .session = housekeeper_session_options(),
         .interval_ms = 20,
         .confirm_timeout_ms = 300,
@@ -107,6 +123,7 @@ static struct housekeeper *new_housekeeper(struct fixture *f)
         .self = f,
         .publish = publish,
         .note = note,
+        .sign = sign,
     };
     options.session.conninfo = f->url;
     return housekeeper_new(&options);
@@ -296,6 +313,112 @@ static void test_foreign_changes_stay_until_they_are_confirmed(void **state)
            "WHERE refreshes = 1");
 }
 
+static void check_digest(const struct fixture *f)
+{
+    static const char answers[] = "{\"z\": 1.50, \"a\": [null, \"\\u00e4\"]}";
+    struct arena scratch;
+    struct buf room;
+    uint8_t digest[HASH_256_BYTES];
+    arena_init(&scratch, 4096, 1 << 20);
+    buf_init(&room, 1 << 20);
+    assert_true(canonical_digest(BYTES(answers), &scratch, &room, digest));
+    assert_memory_equal(f->last_submit.digest, digest, sizeof digest);
+    arena_release(&scratch);
+    buf_release(&room);
+}
+
+static void test_a_submit_by_sql_is_digested_and_told(void **state)
+{
+    struct fixture *f = *state;
+    schedule_one(f);
+    sql_ok(f->db, "INSERT INTO attempts (id, version, answers) VALUES "
+                  "(" A ", 6, '{\"z\": 1.50, \"a\": [null, \"\\u00e4\"]}')");
+    until(f, &f->changes, 1);
+    f->confirm = false;
+    sql_ok(f->db, "SELECT batch_submit_attempts(ARRAY[" A "]::uuid[])");
+    until(f, &f->changes, 2);
+    housekeeper_confirmed(f->hk, f->last_news);
+    until(f, &f->submits, 1);
+    assert_int_equal(f->last_submit.version, 7);
+    check_digest(f);
+    /* Nobody confirms it: it is told again, and only then kept. */
+    sql_is(f->db, NULL, "SELECT answers_digest FROM submissions");
+    until(f, &f->unconfirmed, 1);
+    until(f, &f->submits, 2);
+    check_digest(f);
+    housekeeper_confirmed(f->hk, f->last_news);
+    until(f, &f->finished, 1);
+    sql_is(f->db, "t",
+           "SELECT octet_length(answers_digest) = 32 AND receipt = 'receipt of ' || "
+           "get_byte(answers_digest, 0) FROM submissions");
+    f->confirm = true;
+    idle(f, 200);
+    assert_int_equal(f->submits, 2);
+    assert_int_equal(f->troubles, 0);
+}
+
+static void test_many_submits_by_sql_all_get_their_digests(void **state)
+{
+    struct fixture *f = *state;
+    schedule_one(f);
+    sql_ok(f->db, "INSERT INTO attempts (id, version, answers) SELECT md5(n::text)::uuid, 2, "
+                  "jsonb_build_object('q', n) FROM generate_series(1, 230) n");
+    sql_ok(f->db, "SELECT batch_submit_attempts(array_agg(id)) FROM attempts");
+    until(f, &f->finished, 230);
+    assert_int_equal(f->submits, 230);
+    /* Version 3 has no receipt: null, as without a signing key. */
+    sql_is(f->db, "230 230 0",
+           "SELECT concat_ws(' ', count(*), count(DISTINCT answers_digest), count(receipt)) "
+           "FROM submissions");
+}
+
+/* A refresh that waits for a lock holds up no news, because another housekeeper has that. */
+static void test_news_does_not_wait_for_a_refresh(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture views = *f;
+    housekeeper_free(f->hk);
+    f->jobs = HOUSEKEEPER_NEWS;
+    f->hk = new_housekeeper(f);
+    views.jobs = HOUSEKEEPER_VIEWS;
+    views.hk = new_housekeeper(&views);
+    schedule_one(f);
+    PGconn *other = sql_connect(f->url);
+    sql_ok(other, "BEGIN");
+    sql_ok(other, "REFRESH MATERIALIZED VIEW question_stats");
+    make_news(f);
+    idle(&views, 100);
+    sql_ok(f->db, "INSERT INTO attempts (id) VALUES (" A ")");
+    sql_ok(f->db, "UPDATE attempts SET status = 'submitted', submitted_at = now()");
+    until(f, &f->finished, 1);
+    assert_int_equal(f->changes, 2);
+    assert_int_equal(views.views + f->views, 0);
+    sql_ok(other, "COMMIT");
+    PQfinish(other);
+    until(&views, &views.views, 1);
+    assert_int_equal(views.changes, 0);
+    housekeeper_free(views.hk);
+}
+
+/* Activity that was stored by SQL makes views stale that count it, and is not told to caches. */
+static void test_activity_by_sql_makes_views_stale(void **state)
+{
+    struct fixture *f = *state;
+    schedule_one(f);
+    sql_ok(f->db, "SELECT batch_log_attempt_activity('[{\"attempt_id\": "
+                  "\"11111111-1111-4111-8111-111111111111\", \"events\": [{\"event_id\": "
+                  "\"11111111-1111-4111-8111-111111111111\", \"event_type\": \"x\", "
+                  "\"occurred_at\": \"2026-01-01T00:00:00Z\"}]}]')");
+    sql_is(f->db, "t", "SELECT stale FROM view_freshness WHERE view_name = 'question_stats'");
+    until(f, &f->views, 1);
+    idle(f, 100);
+    sql_is(f->db, "f", "SELECT stale FROM view_freshness WHERE view_name = 'question_stats'");
+    sql_is(f->db, "0 1",
+           "SELECT concat_ws(' ', (SELECT count(*) FROM foreign_activity), foreign_position())");
+    assert_int_equal(f->changes, 0);
+    assert_int_equal(f->views, 1);
+}
+
 static void test_a_missing_month_gets_a_partition(void **state)
 {
     struct fixture *f = *state;
@@ -385,6 +508,10 @@ int main(void)
         TEST(test_a_failure_is_recorded_and_tried_again),
         TEST(test_what_a_dead_worker_did_not_publish_is_found),
         TEST(test_foreign_changes_stay_until_they_are_confirmed),
+        TEST(test_a_submit_by_sql_is_digested_and_told),
+        TEST(test_many_submits_by_sql_all_get_their_digests),
+        TEST(test_news_does_not_wait_for_a_refresh),
+        TEST(test_activity_by_sql_makes_views_stale),
         TEST(test_a_missing_month_gets_a_partition),
         TEST(test_a_refresh_by_hand_is_published_by_a_worker),
         TEST(test_two_workers_share_the_work),

@@ -123,6 +123,29 @@ static void test_message_outcome_of_submit(void **state)
     buf_release(&buf);
 }
 
+/* No record: nothing but the submission itself can name it. */
+static void test_message_outcome_of_submit_by_sql(void **state)
+{
+    (void)state;
+    struct buf buf;
+    buf_init(&buf, 4096);
+    const struct outcome_facts facts = { .has_attempt_id = true,
+                                         .attempt_id = uuid_of(ATTEMPT),
+                                         .outcome = OUTCOME_APPLIED,
+                                         .has_version = true,
+                                         .version = 8,
+                                         .has_missing = true,
+                                         .committed_at_us = NOON };
+    message_outcome(&buf, &facts);
+    assert_text(&buf, "{\"attempt_id\":\"" ATTEMPT "\",\"event_id\":null,"
+                      "\"outcome\":\"applied\",\"version\":8,\"reason\":null,\"missing\":0,"
+                      "\"receipt\":null,\"topic\":null,\"partition\":null,"
+                      "\"record_offset\":null,\"committed_at\":\"2026-11-21T12:00:00.000000Z\"}");
+    message_id_of_submission(&buf, &facts.attempt_id, facts.version);
+    assert_text(&buf, "submission:" ATTEMPT "@8");
+    buf_release(&buf);
+}
+
 static void test_message_outcome_of_dead_record(void **state)
 {
     (void)state;
@@ -158,6 +181,7 @@ int main(void)
         cmocka_unit_test(test_message_invalidation_without_numbers),
         cmocka_unit_test(test_message_escapes),
         cmocka_unit_test(test_message_outcome_of_submit),
+        cmocka_unit_test(test_message_outcome_of_submit_by_sql),
         cmocka_unit_test(test_message_outcome_of_dead_record),
         cmocka_unit_test(test_message_ceiling_is_sticky),
     };

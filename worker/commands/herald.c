@@ -1,14 +1,17 @@
 #include "worker/commands/herald.h"
 #include "worker/events/message.h"
 
-/* The engine counts its tickets from 0 and never gets here. */
-#define MARK        ((uint64_t)1 << 63)
-#define NEWS_SHIFT  31
+/* The engine counts its tickets from 0 and never gets to the marks, nor does this get there. */
+#define NEWS_SHIFT  30
+#define NEWS_MAX    UINT32_C(0x7fffffff)
 #define BYTES_LIMIT ((size_t)64 * 1024)
 
-void herald_init(struct herald *herald, struct publisher publisher, int64_t ttl_hint_s)
+void herald_init(struct herald *herald, struct publisher publisher, enum herald_mark mark,
+                 int64_t ttl_hint_s)
 {
-    *herald = (struct herald){ .publisher = publisher, .ttl_hint_s = ttl_hint_s };
+    *herald = (struct herald){ .publisher = publisher,
+                               .mark = (uint64_t)1 << mark,
+                               .ttl_hint_s = ttl_hint_s };
     buf_init(&herald->key, BYTES_LIMIT);
     buf_init(&herald->id, BYTES_LIMIT);
     buf_init(&herald->value, BYTES_LIMIT);
@@ -34,12 +37,13 @@ static bool confirmed(void *self, uint64_t *ret_ticket)
     struct herald *herald = self;
     uint64_t ticket = 0;
     while (herald->publisher.confirmed(herald->publisher.self, &ticket)) {
-        if ((ticket & MARK) == 0) {
+        if ((ticket & herald->mark) == 0) {
             *ret_ticket = ticket;
             return true;
         }
         /* Of news that was given up and came again, the first round's reports do not count. */
-        if ((uint32_t)((ticket & ~MARK) >> NEWS_SHIFT) == herald->news && herald->outstanding > 0)
+        if ((uint32_t)((ticket & ~herald->mark) >> NEWS_SHIFT) == herald->news &&
+            herald->outstanding > 0)
             herald->outstanding--;
     }
     return false;
@@ -52,22 +56,27 @@ struct publisher herald_port(struct herald *herald)
 
 /* --------------------------------------------------------------------------- the housekeeper */
 
-/* Sends what key, id and value hold. */
-static bool send(struct herald *herald, struct invalidation invalidation)
+static bool send(struct herald *herald, struct message message)
+{
+    message.id = buf_bytes(&herald->id);
+    message.key = buf_bytes(&herald->key);
+    message.value = buf_bytes(&herald->value);
+    uint64_t ticket = herald->mark | (uint64_t)herald->news << NEWS_SHIFT | herald->outstanding;
+    bool whole = !herald->id.failed && !herald->key.failed && !herald->value.failed;
+    if (!whole || !herald->publisher.publish(herald->publisher.self, ticket, &message))
+        return false;
+    herald->outstanding++;
+    return true;
+}
+
+/* Key and id are there already. */
+static bool send_invalidation(struct herald *herald, struct invalidation invalidation)
 {
     invalidation.key = buf_bytes(&herald->key);
     invalidation.ttl_hint_s = herald->ttl_hint_s;
     message_invalidation(&herald->value, &invalidation);
-    struct message message = { .outlet = OUTLET_INVALIDATIONS,
-                               .type = BYTES(INVALIDATION_TYPE),
-                               .id = buf_bytes(&herald->id),
-                               .key = invalidation.key,
-                               .value = buf_bytes(&herald->value) };
-    uint64_t ticket = MARK | (uint64_t)herald->news << NEWS_SHIFT | herald->outstanding;
-    if (!herald->publisher.publish(herald->publisher.self, ticket, &message))
-        return false;
-    herald->outstanding++;
-    return true;
+    return send(herald, (struct message){ .outlet = OUTLET_INVALIDATIONS,
+                                          .type = BYTES(INVALIDATION_TYPE) });
 }
 
 static void clear(struct herald *herald)
@@ -82,10 +91,11 @@ static bool send_view(struct herald *herald, const struct refreshed_view *view)
     clear(herald);
     cache_key_view(&herald->key, view->name);
     message_id_of_revision(&herald->id, buf_bytes(&herald->key), view->refreshes);
-    return send(herald, (struct invalidation){ .scope = SCOPE_VIEW,
-                                               .has_revision = true,
-                                               .revision = view->refreshes,
-                                               .committed_at_us = view->finished_at_us });
+    return send_invalidation(herald,
+                             (struct invalidation){ .scope = SCOPE_VIEW,
+                                                    .has_revision = true,
+                                                    .revision = view->refreshes,
+                                                    .committed_at_us = view->finished_at_us });
 }
 
 static bool send_attempt(struct herald *herald, const struct foreign_change *change)
@@ -93,14 +103,15 @@ static bool send_attempt(struct herald *herald, const struct foreign_change *cha
     clear(herald);
     cache_key_attempt(&herald->key, &change->attempt_id);
     message_id_of_revision(&herald->id, buf_bytes(&herald->key), change->revision);
-    return send(herald, (struct invalidation){ .scope = SCOPE_KEY,
-                                               .has_version = true,
-                                               .version = change->version,
-                                               .has_revision = true,
-                                               .revision = change->revision,
-                                               .has_exam = change->has_exam,
-                                               .exam_id = change->exam_id,
-                                               .committed_at_us = change->changed_at_us });
+    return send_invalidation(herald,
+                             (struct invalidation){ .scope = SCOPE_KEY,
+                                                    .has_version = true,
+                                                    .version = change->version,
+                                                    .has_revision = true,
+                                                    .revision = change->revision,
+                                                    .has_exam = change->has_exam,
+                                                    .exam_id = change->exam_id,
+                                                    .committed_at_us = change->changed_at_us });
 }
 
 static bool send_exam(struct herald *herald, const struct foreign_change *change)
@@ -109,10 +120,11 @@ static bool send_exam(struct herald *herald, const struct foreign_change *change
     clear(herald);
     cache_key_exam_stats(&herald->key, &change->exam_id);
     message_id_of_key(&herald->id, buf_bytes(&herald->key), &place);
-    return send(herald, (struct invalidation){ .scope = SCOPE_KEY,
-                                               .has_exam = true,
-                                               .exam_id = change->exam_id,
-                                               .committed_at_us = change->changed_at_us });
+    return send_invalidation(herald,
+                             (struct invalidation){ .scope = SCOPE_KEY,
+                                                    .has_exam = true,
+                                                    .exam_id = change->exam_id,
+                                                    .committed_at_us = change->changed_at_us });
 }
 
 /* Is a change of the same exam still to come? Once a round is enough for its statistics. */
@@ -138,14 +150,41 @@ static bool send_changes(struct herald *herald, const struct housekeeper_news *n
     return true;
 }
 
+static bool send_submit(struct herald *herald, const struct sql_submit *submit)
+{
+    char key[UUID_TEXT_LEN + 1];
+    clear(herald);
+    buf_put(&herald->key, bytes_of(uuid_format(&submit->attempt_id, key)));
+    message_id_of_submission(&herald->id, &submit->attempt_id, submit->version);
+    struct bytes receipt = submit->receipt[0] ? bytes_of(submit->receipt) : BYTES_NONE;
+    message_outcome(&herald->value,
+                    &(struct outcome_facts){ .has_attempt_id = true,
+                                             .attempt_id = submit->attempt_id,
+                                             .outcome = OUTCOME_APPLIED,
+                                             .has_version = true,
+                                             .version = submit->version,
+                                             .has_missing = true,
+                                             .missing = submit->missing,
+                                             .receipt = receipt,
+                                             .committed_at_us = submit->committed_at_us });
+    return send(herald, (struct message){ .outlet = OUTLET_OUTCOMES, .type = BYTES(OUTCOME_TYPE) });
+}
+
+static bool send_all(struct herald *herald, const struct housekeeper_news *news)
+{
+    bool ok = news->view == NULL || send_view(herald, news->view);
+    for (size_t i = 0; ok && i < news->submit_count; i++)
+        ok = send_submit(herald, &news->submits[i]);
+    return ok && send_changes(herald, news);
+}
+
 bool herald_publish(void *self, const struct housekeeper_news *news)
 {
     struct herald *herald = self;
-    herald->news++;
+    herald->news = (herald->news + 1) & NEWS_MAX;
     herald->outstanding = 0;
     herald->number = news->number;
-    herald->under_way =
-        news->view != NULL ? send_view(herald, news->view) : send_changes(herald, news);
+    herald->under_way = send_all(herald, news);
     return herald->under_way;
 }
 

@@ -1,10 +1,11 @@
 /*
- * One publisher for two: the engine and the housekeeper.
+ * One publisher for many: the engine and the housekeepers.
  *
- * The engine gets the publisher's port with its tickets untouched; the housekeeper's news (a view
- * was refreshed, rows were changed by somebody else) becomes invalidations whose tickets carry a
- * mark. Delivery reports come through one door, are told apart by the mark, and when all messages
- * of a piece of news have arrived, herald_confirmed() says so once.
+ * The engine gets the publisher's port with its tickets untouched; a housekeeper's news (a view
+ * was refreshed, rows were changed or submitted by somebody else) becomes messages whose tickets
+ * carry a mark. Heralds stand in a row: the next one's publisher is the port of the one before, and
+ * each has a mark of its own. Delivery reports come through one door, are told apart by the mark,
+ * and when all messages of a piece of news have arrived, herald_confirmed() says so once.
  */
 #ifndef WORKER_COMMANDS_HERALD_H
 #define WORKER_COMMANDS_HERALD_H
@@ -13,8 +14,11 @@
 #include "worker/engine/ports.h"
 #include "worker/postgres/housekeeper.h"
 
+enum herald_mark { HERALD_NEWS = 63, HERALD_VIEWS = 62 }; /* the bit of its tickets */
+
 struct herald {
     struct publisher publisher;
+    uint64_t mark;
     int64_t ttl_hint_s;
     uint32_t news;        /* the number of the piece of news under way; others are forgotten */
     uint32_t outstanding; /* messages of it that were not confirmed yet */
@@ -23,10 +27,11 @@ struct herald {
     struct buf key, id, value;
 };
 
-void herald_init(struct herald *herald, struct publisher publisher, int64_t ttl_hint_s);
+void herald_init(struct herald *herald, struct publisher publisher, enum herald_mark mark,
+                 int64_t ttl_hint_s);
 void herald_release(struct herald *herald);
 
-/* For the engine. */
+/* For the engine, or for the next herald. */
 struct publisher herald_port(struct herald *herald);
 
 /* For housekeeper_options.publish; `self` is the herald. */

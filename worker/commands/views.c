@@ -77,6 +77,9 @@ void views_note(struct views *views, const struct housekeeper_note *note)
     case HOUSEKEEPER_CHANGES:
         log_note(views, LEVEL_DEBUG, "foreign changes published", note);
         return;
+    case HOUSEKEEPER_SUBMITS:
+        log_note(views, LEVEL_DEBUG, "submits made by SQL have their digests", note);
+        return;
     case HOUSEKEEPER_PARTITION:
         log_note(views, LEVEL_INFO, "activity partition made", note);
         return;

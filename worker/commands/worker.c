@@ -26,6 +26,13 @@
 #define TIDY_MS      2000 /* a refresh that takes longer is rolled back and done by others */
 #define LEAVE_MAX_MS 4500 /* leaving takes up to five seconds: later there is no time for it */
 
+/* A housekeeper and what it needs here. */
+struct chores {
+    struct herald herald;
+    struct housekeeper *housekeeper;
+    struct watch watch;
+};
+
 struct worker {
     const struct worker_options *options;
     const struct settings *settings;
@@ -38,8 +45,7 @@ struct worker {
     struct kafka_publisher *publisher;
     struct store_setup database;
     struct pg_store *store;
-    struct herald herald; /* shares the publisher between engine and housekeeper */
-    struct housekeeper *housekeeper;
+    struct chores news, views_due; /* share the publisher with the engine, in this order */
     struct views views;
     struct journal_log journal;
     struct engine *engine;
@@ -47,7 +53,7 @@ struct worker {
 
     struct event_base *base;
     struct event *signals[2], *timer;
-    struct watch source_watch, publisher_watch, store_watch, housekeeper_watch;
+    struct watch source_watch, publisher_watch, store_watch;
     struct http_server *http;
 
     int64_t report_next_ms, drain_next_ms;
@@ -163,8 +169,9 @@ static bool is_over(struct worker *w)
         return true;
     if (w->stop_at_ms == 0)
         return false;
-    bool idle = housekeeper_is_idle(w->housekeeper) || now_ms(w) - w->stop_at_ms > TIDY_MS;
-    if (engine_stopped(w->engine) && idle)
+    bool idle =
+        housekeeper_is_idle(w->news.housekeeper) && housekeeper_is_idle(w->views_due.housekeeper);
+    if (engine_stopped(w->engine) && (idle || now_ms(w) - w->stop_at_ms > TIDY_MS))
         return true;
     if (now_ms(w) - w->stop_at_ms < STOP_MS)
         return false;
@@ -193,17 +200,17 @@ static void tell_publisher_troubles(struct worker *w)
         journal_log_trouble(&w->journal, "Kafka", &err);
 }
 
-/* Views and foreign changes: on a session of their own, so that no refresh holds up a save. */
-static int64_t step_housekeeper(struct worker *w)
+/* On a session of its own, so that no refresh holds up a save, and no refresh a piece of news. */
+static int64_t step_chores(struct worker *w, struct chores *chores)
 {
-    if (w->stop_at_ms != 0 && housekeeper_is_idle(w->housekeeper))
+    if (w->stop_at_ms != 0 && housekeeper_is_idle(chores->housekeeper))
         return TURN_MAX_MS;
     uint64_t number = 0;
-    if (herald_confirmed(&w->herald, &number))
-        housekeeper_confirmed(w->housekeeper, number);
-    int64_t sleep_ms = housekeeper_step(w->housekeeper, now_ms(w));
-    (void)watch_set(&w->housekeeper_watch, w->base, housekeeper_fd(w->housekeeper),
-                    housekeeper_events(w->housekeeper));
+    if (herald_confirmed(&chores->herald, &number))
+        housekeeper_confirmed(chores->housekeeper, number);
+    int64_t sleep_ms = housekeeper_step(chores->housekeeper, now_ms(w));
+    (void)watch_set(&chores->watch, w->base, housekeeper_fd(chores->housekeeper),
+                    housekeeper_events(chores->housekeeper));
     return sleep_ms;
 }
 
@@ -213,7 +220,7 @@ static int64_t step_housekeeper(struct worker *w)
  *      wakes the loop again;
  *   2. delivery reports come before the engine, which frees room by them;
  *   3. the engine does all it can without waiting;
- *   4. the housekeeper comes after it: the engine has just told which messages arrived;
+ *   4. the housekeepers come after it: the engine has just told which messages arrived;
  *   5. what others shall know or decide follows from where it stands now;
  *   6. the sockets are looked at last, because all of that may have changed them.
  * Returns how long the loop may sleep.
@@ -227,7 +234,8 @@ static int64_t worker_turn(struct worker *w)
     tell_publisher_troubles(w);
 
     sleep_ms = sooner(sleep_ms, engine_step(w->engine));
-    sleep_ms = sooner(sleep_ms, step_housekeeper(w));
+    sleep_ms = sooner(sleep_ms, step_chores(w, &w->news));
+    sleep_ms = sooner(sleep_ms, step_chores(w, &w->views_due));
 
     check_ends(w);
     check_drained(w);
@@ -295,7 +303,13 @@ static bool make_http(struct worker *w, struct err *err)
 static bool publish_news(void *self, const struct housekeeper_news *news)
 {
     struct worker *w = self;
-    return herald_publish(&w->herald, news);
+    return herald_publish(&w->news.herald, news);
+}
+
+static bool publish_view(void *self, const struct housekeeper_news *news)
+{
+    struct worker *w = self;
+    return herald_publish(&w->views_due.herald, news);
 }
 
 static void note_news(void *self, const struct housekeeper_note *note)
@@ -305,19 +319,26 @@ static void note_news(void *self, const struct housekeeper_note *note)
     views_note(&w->views, note);
 }
 
-static bool make_housekeeper(struct worker *w, uint64_t seed, struct err *err)
+static bool make_housekeepers(struct worker *w, uint64_t seed, struct err *err)
 {
-    struct housekeeper_options options = { .session = housekeeper_session_options(),
+    struct housekeeper_options options = { .jobs = HOUSEKEEPER_NEWS,
+                                           .session = housekeeper_session_options(),
                                            .seed = seed,
                                            .self = w,
                                            .publish = publish_news,
                                            .note = note_news };
     options.session.conninfo = w->settings->database_url;
     options.session.schema = w->settings->schema;
-    w->housekeeper = housekeeper_new(&options);
-    return w->housekeeper != NULL && views_init(&w->views, &w->journal)
+    w->news.housekeeper = housekeeper_new(&options);
+    options.jobs = HOUSEKEEPER_VIEWS;
+    options.session.application_name = "attemptd views";
+    options.seed = seed ^ 2;
+    options.publish = publish_view;
+    w->views_due.housekeeper = housekeeper_new(&options);
+    return w->news.housekeeper != NULL && w->views_due.housekeeper != NULL &&
+                   views_init(&w->views, &w->journal)
                ? true
-               : err_set(err, ERR_RESOURCE, "memory", "no memory for the housekeeper");
+               : err_set(err, ERR_RESOURCE, "memory", "no memory for the housekeepers");
 }
 
 static struct engine_options make_engine_options(const struct settings *settings,
@@ -356,8 +377,11 @@ static bool make_adapters(struct worker *w, struct err *err)
         return false;
     uint64_t seed = (uint64_t)clock_wall_us(&w->clock) ^ (uint64_t)getpid() << 32;
     struct engine_options options = make_engine_options(settings, memory.batch_bytes, seed);
-    herald_init(&w->herald, kafka_publisher_port(w->publisher), options.ttl_hint_s);
-    if (!make_housekeeper(w, seed ^ 1, err))
+    herald_init(&w->news.herald, kafka_publisher_port(w->publisher), HERALD_NEWS,
+                options.ttl_hint_s);
+    herald_init(&w->views_due.herald, herald_port(&w->news.herald), HERALD_VIEWS,
+                options.ttl_hint_s);
+    if (!make_housekeepers(w, seed ^ 1, err))
         return false;
     /* Last, because from here on the group gives us partitions. */
     w->source = kafka_source_new(&w->kafka.options, err);
@@ -366,7 +390,7 @@ static bool make_adapters(struct worker *w, struct err *err)
     w->engine = engine_new(&options, &(struct engine_ports){
                                          .source = kafka_source_port(w->source),
                                          .store = pg_store_port(w->store),
-                                         .publisher = herald_port(&w->herald),
+                                         .publisher = herald_port(&w->views_due.herald),
                                          .journal = journal_log_port(&w->journal),
                                          .clock = w->clock,
                                      });
@@ -381,14 +405,21 @@ static bool make_drain(struct worker *w, struct err *err)
     return w->drain != NULL;
 }
 
+static void chores_release(struct chores *chores)
+{
+    watch_release(&chores->watch);
+    housekeeper_free(chores->housekeeper);
+    herald_release(&chores->herald);
+}
+
 static void release(struct worker *w)
 {
     drain_free(w->drain);
     engine_free(w->engine);
     kafka_source_free(w->source); /* leaves the group */
     kafka_publisher_free(w->publisher);
-    housekeeper_free(w->housekeeper);
-    herald_release(&w->herald);
+    chores_release(&w->news);
+    chores_release(&w->views_due);
     views_release(&w->views);
     pg_store_free(w->store);
     kafka_setup_release(&w->kafka);
@@ -396,7 +427,6 @@ static void release(struct worker *w)
     watch_release(&w->source_watch);
     watch_release(&w->publisher_watch);
     watch_release(&w->store_watch);
-    watch_release(&w->housekeeper_watch);
     for (size_t i = 0; i < 2; i++) {
         if (w->signals[i] != NULL)
             event_free(w->signals[i]);

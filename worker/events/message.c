@@ -118,9 +118,10 @@ void message_outcome(struct buf *buf, const struct outcome_facts *facts)
     put_text_member(buf, "reason", facts->reason);
     put_int_member(buf, "missing", facts->has_missing, facts->missing);
     put_text_member(buf, "receipt", facts->receipt);
-    put_text_member(buf, "topic", bytes_of(facts->place.topic));
-    put_int_member(buf, "partition", true, facts->place.partition);
-    put_int_member(buf, "record_offset", true, facts->place.offset);
+    bool has_place = facts->place.topic != NULL;
+    put_text_member(buf, "topic", has_place ? bytes_of(facts->place.topic) : BYTES_NONE);
+    put_int_member(buf, "partition", has_place, facts->place.partition);
+    put_int_member(buf, "record_offset", has_place, facts->place.offset);
     put_time_member(buf, "committed_at", facts->committed_at_us);
     buf_put_char(buf, '}');
 }
@@ -136,6 +137,14 @@ void message_id_of_record(struct buf *buf, const struct place *place)
     buf_put_int(buf, place->generation);
     buf_put_char(buf, '/');
     buf_put_int(buf, place->offset);
+}
+
+void message_id_of_submission(struct buf *buf, const struct uuid *attempt_id, int64_t version)
+{
+    buf_put(buf, BYTES("submission:"));
+    put_uuid(buf, attempt_id);
+    buf_put_char(buf, '@');
+    buf_put_int(buf, version);
 }
 
 void message_id_of_revision(struct buf *buf, struct bytes key, int64_t revision)

@@ -68,7 +68,7 @@ struct outcome_facts {
     bool has_missing;    /* applied submits */
     int64_t missing;
     struct bytes receipt; /* text; absent when there is none */
-    struct place place;
+    struct place place;   /* topic NULL: no record, the submit was made by SQL */
     int64_t committed_at_us;
 };
 
@@ -80,6 +80,9 @@ void message_outcome(struct buf *buf, const struct outcome_facts *facts);
 
 /* `topic/partition/generation/offset`: the id of an outcome. */
 void message_id_of_record(struct buf *buf, const struct place *place);
+
+/* `submission:<attempt id>@version`: the id of the outcome of a submit by SQL. */
+void message_id_of_submission(struct buf *buf, const struct uuid *attempt_id, int64_t version);
 
 /* `key@revision`: the id of an attempt's or a view's invalidation. */
 void message_id_of_revision(struct buf *buf, struct bytes key, int64_t revision);

@@ -48,6 +48,13 @@ static void publish_changes(struct housekeeper *hk)
         round_undo(hk);
 }
 
+static void publish_submits(struct housekeeper *hk)
+{
+    struct housekeeper_news news = { .submits = hk->submits, .submit_count = hk->submit_count };
+    if (!publish(hk, news, PUBLISHING_SUBMITS))
+        round_undo(hk);
+}
+
 static void publish_view(struct housekeeper *hk)
 {
     struct refreshed_view view = { round_name(hk), hk->refreshes, hk->finished_at_us };
@@ -55,12 +62,20 @@ static void publish_view(struct housekeeper *hk)
         rest(hk, hk->options.interval_ms);
 }
 
+static bool is_publishing(const struct housekeeper *hk)
+{
+    return hk->phase == PUBLISHING_CHANGES || hk->phase == PUBLISHING_SUBMITS ||
+           hk->phase == PUBLISHING_VIEW;
+}
+
 /* False: still waiting. */
 static bool step_publishing(struct housekeeper *hk)
 {
-    bool changes = hk->phase == PUBLISHING_CHANGES;
-    if (hk->confirmed && changes) {
+    bool holds_rows = hk->phase != PUBLISHING_VIEW;
+    if (hk->confirmed && hk->phase == PUBLISHING_CHANGES) {
         round_delete_changes(hk);
+    } else if (hk->confirmed && hk->phase == PUBLISHING_SUBMITS) {
+        round_finish_submits(hk);
     } else if (hk->confirmed) {
         round_mark_view(hk);
     } else if (hk->now_ms < hk->confirm_until_ms) {
@@ -68,7 +83,7 @@ static bool step_publishing(struct housekeeper *hk)
     } else {
         tell(hk, (struct housekeeper_note){ .kind = HOUSEKEEPER_UNCONFIRMED });
         hk->news_number++; /* its confirmation comes too late from now on */
-        if (changes)
+        if (holds_rows)
             round_undo(hk);
         else
             rest(hk, hk->options.interval_ms);
@@ -92,19 +107,44 @@ static void on_partitions_done(struct housekeeper *hk)
     rest(hk, hk->options.interval_ms);
 }
 
+static void start_round(struct housekeeper *hk)
+{
+    if (hk->options.jobs == HOUSEKEEPER_VIEWS)
+        round_find_view(hk);
+    else
+        round_take_changes(hk);
+}
+
 /* The round of this phase has ended well. */
 static void on_done(struct housekeeper *hk)
 {
     switch (hk->phase) {
     case CONNECTING:
-        round_take_changes(hk);
+        start_round(hk);
         break;
     case TAKING_CHANGES:
         if (hk->change_count > 0) {
             publish_changes(hk);
         } else {
-            round_find_view(hk);
+            round_take_submits(hk);
         }
+        break;
+    case TAKING_SUBMITS:
+        if (hk->submit_count > 0)
+            publish_submits(hk);
+        else if (hk->options.jobs == HOUSEKEEPER_NEWS)
+            round_close_news(hk);
+        else
+            round_find_view(hk);
+        break;
+    case FINISHING_SUBMITS:
+        tell(hk, (struct housekeeper_note){ .kind = HOUSEKEEPER_SUBMITS,
+                                            .number = (int64_t)hk->submit_count });
+        round_take_changes(hk);
+        break;
+    case CLOSING_NEWS:
+        backoff_reset(&hk->backoff);
+        rest(hk, hk->options.interval_ms);
         break;
     case DELETING_CHANGES:
         tell(hk, (struct housekeeper_note){ .kind = HOUSEKEEPER_CHANGES,
@@ -139,7 +179,7 @@ static void on_done(struct housekeeper *hk)
         round_take_view(hk);
         break;
     case MARKING_VIEW:
-        round_take_changes(hk);
+        start_round(hk);
         break;
     case MAKING_PARTITION:
         if (hk->found) {
@@ -164,6 +204,7 @@ static void on_done(struct housekeeper *hk)
         break;
     case RESTING:
     case PUBLISHING_CHANGES:
+    case PUBLISHING_SUBMITS:
     case PUBLISHING_VIEW:
         break;
     }
@@ -209,7 +250,7 @@ static void on_failed(struct housekeeper *hk, const struct err *err)
 static void start_cycle(struct housekeeper *hk)
 {
     if (pg_session_connected(hk->session)) {
-        round_take_changes(hk);
+        start_round(hk);
     } else {
         pg_session_connect(hk->session);
         hk->phase = CONNECTING;
@@ -225,7 +266,7 @@ int64_t housekeeper_step(struct housekeeper *hk, int64_t now_ms)
             if (now_ms < hk->rest_until_ms)
                 return hk->rest_until_ms - now_ms;
             start_cycle(hk);
-        } else if (hk->phase == PUBLISHING_CHANGES || hk->phase == PUBLISHING_VIEW) {
+        } else if (is_publishing(hk)) {
             if (!step_publishing(hk))
                 return hk->confirm_until_ms - now_ms;
         } else {
@@ -274,6 +315,8 @@ struct housekeeper *housekeeper_new(const struct housekeeper_options *options)
     hk->rest_until_ms = INT64_MIN;
     hk->partitions_at_ms = INT64_MIN;
     pg_params_init(&hk->params);
+    arena_init(&hk->scratch, DIGEST_BLOCK_SIZE, DIGEST_BYTES_MAX);
+    buf_init(&hk->room, DIGEST_BYTES_MAX);
     hk->session = pg_session_new(&hk->options.session);
     if (!hk->session) {
         housekeeper_free(hk);
@@ -288,6 +331,8 @@ void housekeeper_free(struct housekeeper *hk)
         return;
     pg_session_free(hk->session);
     pg_params_release(&hk->params);
+    arena_release(&hk->scratch);
+    buf_release(&hk->room);
     free(hk);
 }
 
@@ -311,7 +356,7 @@ bool housekeeper_is_idle(const struct housekeeper *hk)
 /* Nobody reads the session while it rests: what the server says then is found in the next round. */
 static bool session_works(const struct housekeeper *hk)
 {
-    return hk->phase != RESTING && hk->phase != PUBLISHING_CHANGES && hk->phase != PUBLISHING_VIEW;
+    return hk->phase != RESTING && !is_publishing(hk);
 }
 
 int housekeeper_fd(const struct housekeeper *hk)

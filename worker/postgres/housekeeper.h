@@ -6,12 +6,15 @@
  *   `view:<name>` published. What was not published before a crash is found again.
  * - takes foreign changes, has them published, and deletes them once that is confirmed: at least
  *   once, never before their commit.
+ * - takes submits that were made by SQL, computes their digests (and receipts), has their outcomes
+ *   published, and fills in both once that is confirmed. Published again, an outcome is the same.
  * - makes partitions for activity ahead of time, and drops old ones if told to.
  *
- * One job at a time, in turns. Failures are told and tried again with backoff; nothing here can
- * fail the worker. Publishing is the caller's: publish() takes news, housekeeper_confirmed() says
- * that all of it arrived. If that takes longer than `confirm_timeout_ms`, the news is dropped and
- * taken again later, so that no transaction stays open while Kafka is away.
+ * One job at a time, in turns; a worker has two housekeepers, so that news does not wait for a
+ * refresh that takes minutes (`jobs`). Failures are told and tried again with backoff; nothing here
+ * can fail the worker. Publishing is the caller's: publish() takes news, housekeeper_confirmed()
+ * says that all of it arrived. If that takes longer than `confirm_timeout_ms`, the news is dropped
+ * and taken again later, so that no transaction stays open while Kafka is away.
  *
  *     hk = housekeeper_new(&options);
  *     on each turn, when housekeeper_fd() is ready and at the latest after the returned delay:
@@ -21,8 +24,11 @@
 #ifndef WORKER_POSTGRES_HOUSEKEEPER_H
 #define WORKER_POSTGRES_HOUSEKEEPER_H
 
+#include "common/hash.h"
 #include "common/uuid.h"
 #include "worker/postgres/pg_session.h"
+
+#define HOUSEKEEPER_RECEIPT_BYTES 512
 
 struct housekeeper;
 
@@ -42,18 +48,30 @@ struct refreshed_view {
     int64_t finished_at_us; /* its transaction is committed */
 };
 
-/* Either some changes or one view. Valid until publish() returns. */
+/* A submit that was made by SQL, with what the worker adds to it. */
+struct sql_submit {
+    struct uuid attempt_id;
+    int64_t version, missing;
+    int64_t submitted_at_us, committed_at_us;
+    uint8_t digest[HASH_256_BYTES];
+    char receipt[HOUSEKEEPER_RECEIPT_BYTES]; /* text; empty without a signing key */
+};
+
+/* Some changes, some submits, or one view. Valid until publish() returns. */
 struct housekeeper_news {
     uint64_t number; /* for housekeeper_confirmed() */
     const struct foreign_change *changes;
     size_t change_count;
-    const struct refreshed_view *view; /* NULL if it is changes */
+    const struct sql_submit *submits;
+    size_t submit_count;
+    const struct refreshed_view *view; /* NULL if it is something else */
 };
 
 enum housekeeper_note_kind {
     HOUSEKEEPER_REFRESHED,      /* name: the view; number: of the refresh; duration_ms */
     HOUSEKEEPER_REFRESH_FAILED, /* name, err */
     HOUSEKEEPER_CHANGES,        /* number: so many foreign changes were published */
+    HOUSEKEEPER_SUBMITS,        /* number: so many submits by SQL were finished */
     HOUSEKEEPER_PARTITION,      /* name: a partition was made */
     HOUSEKEEPER_DROPPED,        /* number: so many partitions were dropped */
     HOUSEKEEPER_UNCONFIRMED,    /* publishing takes too long; it will be tried again */
@@ -68,7 +86,14 @@ struct housekeeper_note {
     const struct err *err;
 };
 
+enum housekeeper_jobs {
+    HOUSEKEEPER_ALL,  /* all of it, in turns */
+    HOUSEKEEPER_NEWS, /* foreign changes and submits: what others wait for */
+    HOUSEKEEPER_VIEWS /* views and partitions: what takes its time */
+};
+
 struct housekeeper_options {
+    enum housekeeper_jobs jobs;
     struct pg_session_options session; /* its strings must outlive the housekeeper */
     int64_t interval_ms;               /* between two looks at the database; 0: 1000 */
     int64_t confirm_timeout_ms;        /* 0: 30000 */
@@ -79,6 +104,9 @@ struct housekeeper_options {
     /* True: taken, housekeeper_confirmed() will follow. False: not now, it comes again. */
     bool (*publish)(void *self, const struct housekeeper_news *news);
     void (*note)(void *self, const struct housekeeper_note *note); /* may be NULL */
+    /* Writes the receipt of a submit whose other members are filled in; it must be the same each
+     * time. NULL without a signing key. */
+    void (*sign)(void *self, struct sql_submit *submit);
 };
 
 /*

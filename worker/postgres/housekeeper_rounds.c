@@ -1,5 +1,7 @@
 #include "worker/postgres/housekeeper_rounds.h"
 
+#include "worker/events/canonical.h"
+
 #include <stdio.h>
 
 /* ---------------------------------------------------------------------------------- results */
@@ -26,6 +28,33 @@ static bool on_changes(void *self, const struct pg_result *result, struct err *e
             .revision = pg_get_int8(result, i, 4),
             .changed_at_us = pg_get_time_us(result, i, 5),
         };
+    return true;
+}
+
+/* One whose answers cannot be digested (nested thousands deep, by hand) is left as it is. */
+static bool read_submit(struct housekeeper *hk, const struct pg_result *result, size_t row,
+                        struct sql_submit *ret)
+{
+    *ret = (struct sql_submit){ .attempt_id = pg_get_uuid(result, row, 0),
+                                .version = pg_get_int8(result, row, 1),
+                                .missing = pg_get_int8(result, row, 2),
+                                .submitted_at_us = pg_get_time_us(result, row, 3),
+                                .committed_at_us = pg_get_time_us(result, row, 4) };
+    arena_reset(&hk->scratch);
+    if (!canonical_digest(pg_get_bytes(result, row, 5), &hk->scratch, &hk->room, ret->digest))
+        return false;
+    if (hk->options.sign)
+        hk->options.sign(hk->options.self, ret);
+    return true;
+}
+
+static bool on_submits(void *self, const struct pg_result *result, struct err *err)
+{
+    struct housekeeper *hk = self;
+    (void)err;
+    hk->submit_count = 0;
+    for (size_t i = 0; i < pg_row_count(result); i++)
+        hk->submit_count += read_submit(hk, result, i, &hk->submits[hk->submit_count]);
     return true;
 }
 
@@ -117,9 +146,46 @@ void round_delete_changes(struct housekeeper *hk)
     enter(hk, DELETING_CHANGES);
 }
 
-void round_find_view(struct housekeeper *hk)
+void round_take_submits(struct housekeeper *hk)
+{
+    pg_put_int8(&hk->params, SUBMITS_MAX);
+    send(hk, "housekeeper_submits_take.sql", on_submits);
+    enter(hk, TAKING_SUBMITS);
+}
+
+void round_finish_submits(struct housekeeper *hk)
+{
+    pg_array_begin(&hk->params, PG_UUID);
+    for (size_t i = 0; i < hk->submit_count; i++)
+        pg_array_uuid(&hk->params, &hk->submits[i].attempt_id);
+    pg_array_end(&hk->params);
+    pg_array_begin(&hk->params, PG_BYTEA);
+    for (size_t i = 0; i < hk->submit_count; i++)
+        pg_array_bytea(&hk->params,
+                       (struct bytes){ (const char *)hk->submits[i].digest, HASH_256_BYTES });
+    pg_array_end(&hk->params);
+    pg_array_begin(&hk->params, PG_TEXT);
+    for (size_t i = 0; i < hk->submit_count; i++) {
+        const char *receipt = hk->submits[i].receipt;
+        pg_array_text(&hk->params, receipt[0] ? bytes_of(receipt) : BYTES_NONE);
+    }
+    pg_array_end(&hk->params);
+    send(hk, "housekeeper_submits_finish.sql", NULL);
+    send(hk, "housekeeper_commit.sql", NULL);
+    enter(hk, FINISHING_SUBMITS);
+}
+
+void round_close_news(struct housekeeper *hk)
 {
     send(hk, "housekeeper_commit.sql", NULL);
+    enter(hk, CLOSING_NEWS);
+}
+
+/* Also ends the transaction of the news, if there was one. */
+void round_find_view(struct housekeeper *hk)
+{
+    if (hk->options.jobs == HOUSEKEEPER_ALL)
+        send(hk, "housekeeper_commit.sql", NULL);
     send(hk, "housekeeper_activity_take.sql", NULL);
     send(hk, "housekeeper_view_unpublished.sql", on_unpublished);
     enter(hk, FINDING_VIEW);

@@ -5,19 +5,28 @@
 #ifndef WORKER_POSTGRES_HOUSEKEEPER_ROUNDS_H
 #define WORKER_POSTGRES_HOUSEKEEPER_ROUNDS_H
 
+#include "common/arena.h"
 #include "common/backoff.h"
+#include "common/buf.h"
 #include "worker/postgres/housekeeper.h"
 
-#define CHANGES_MAX 500
-#define NAME_BYTES  64
+#define CHANGES_MAX       500
+#define SUBMITS_MAX       50
+#define NAME_BYTES        64
+#define DIGEST_BYTES_MAX  ((size_t)512 * 1024 * 1024)
+#define DIGEST_BLOCK_SIZE ((size_t)256 * 1024)
 
 /* Each is a round on the session, but for the two that wait for the publisher and for resting. */
 enum housekeeper_phase {
     RESTING,             /* until rest_until_ms */
     CONNECTING,          /* → TAKING_CHANGES */
-    TAKING_CHANGES,      /* → PUBLISHING_CHANGES, or without any FINDING_VIEW */
+    TAKING_CHANGES,      /* → PUBLISHING_CHANGES, or without any TAKING_SUBMITS */
     PUBLISHING_CHANGES,  /* → DELETING_CHANGES, or too late UNDOING */
     DELETING_CHANGES,    /* → TAKING_CHANGES */
+    TAKING_SUBMITS,      /* → PUBLISHING_SUBMITS, or without any FINDING_VIEW */
+    PUBLISHING_SUBMITS,  /* → FINISHING_SUBMITS, or too late UNDOING */
+    FINISHING_SUBMITS,   /* → TAKING_CHANGES */
+    CLOSING_NEWS,        /* → RESTING: this one has no views to look after */
     FINDING_VIEW,        /* refreshed, not published → PUBLISHING_VIEW, or TAKING_VIEW */
     TAKING_VIEW,         /* due → REFRESHING_VIEW, or without any CLOSING_VIEWS */
     REFRESHING_VIEW,     /* → PUBLISHING_VIEW, or failed RECORDING_FAILURE */
@@ -48,6 +57,11 @@ struct housekeeper {
     struct foreign_change changes[CHANGES_MAX];
     size_t change_count;
 
+    struct sql_submit submits[SUBMITS_MAX];
+    size_t submit_count;
+    struct arena scratch; /* of digests */
+    struct buf room;
+
     bool found; /* the round found a view or made a partition: */
     char name[NAME_BYTES];
     int64_t position, taken, requests; /* of the view that is taken */
@@ -58,6 +72,9 @@ struct housekeeper {
 /* Each sends a round and enters its phase. */
 void round_take_changes(struct housekeeper *hk);
 void round_delete_changes(struct housekeeper *hk);
+void round_take_submits(struct housekeeper *hk); /* in the transaction of take_changes */
+void round_finish_submits(struct housekeeper *hk);
+void round_close_news(struct housekeeper *hk);
 void round_find_view(struct housekeeper *hk);
 void round_take_view(struct housekeeper *hk);
 void round_refresh_view(struct housekeeper *hk);
