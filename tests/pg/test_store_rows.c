@@ -393,6 +393,27 @@ static void test_write_is_exact(void **state)
     rig_ok(rig, STORE_UNDO);
 }
 
+/* Sixteen writes later an id is forgotten, also within one flush: then the judge applies it again,
+ * and the statement has no say. */
+static void test_write_takes_ids_as_judged(void **state)
+{
+    struct rig *rig = *state;
+    make_attempt(rig);
+    flush_fold(rig, 1, 1, 2, NULL, 1);
+    write_plan(rig, 2);
+    struct fold *fold = rig_fold(rig, 1, 2, 19, NULL, 17);
+    rig->event_ids[0][16] = rig_uuid('b', 1001); /* of the first flush */
+    rig->plan.fold_count = 0;
+    rig->plan.exact_fold_count = 1;
+    rig_ok(rig, STORE_OPEN);
+    rig_ok(rig, STORE_WRITE);
+    rig_ok(rig, STORE_CLOSE);
+    assert_true(fold->written);
+    sql_is(rig->db, "19|16|t",
+           "SELECT concat_ws('|', version, cardinality(recent_event_ids), "
+           "'b0000000-0000-4000-8000-000000001001' = recent_event_ids[16]) FROM attempt_rows");
+}
+
 static void test_refused_by_a_constraint(void **state)
 {
     struct rig *rig = *state;
@@ -486,6 +507,7 @@ int main(void)
         TEST(test_row_write_uses_the_index),
         TEST(test_write_makes_fills_and_folds),
         TEST(test_write_is_exact),
+        TEST(test_write_takes_ids_as_judged),
         TEST(test_refused_by_a_constraint),
         TEST(test_activity_is_stored_once),
         TEST(test_views_are_asked_for),

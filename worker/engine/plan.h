@@ -72,7 +72,8 @@ struct entry {
  *     version <= expected_first AND expected_first - version <= jump
  *     AND status = 'in_progress' AND NOT recent_event_ids && event_ids
  *
- * Exact: judged one by one against the locked row. Then the guard is version = expected_first.
+ * Exact: judged one by one against the locked row. Then the guard is version = expected_first, and
+ * nothing is asked of the ids: the judge may have seen one forgotten and come again.
  */
 struct fold {
     struct uuid attempt_id;
@@ -150,7 +151,7 @@ struct plan {
     size_t fold_count;
     struct activity_row *activities;
     size_t activity_count;
-    struct bytes *views; /* names whose refresh was asked for, each once */
+    struct bytes *views; /* names whose refresh was asked for */
     size_t view_count;
     bool lock_first; /* lock all attempts of the plan in id order before writing any (after a
                         deadlock or a lock that could not be had) */
