@@ -54,9 +54,10 @@ struct announcement {
     size_t exam_count;
     struct verdict *verdicts;
     size_t verdict_count;
-    struct log_place cut; /* if `everything`: where the log had been cut */
-    bool everything;      /* records to publish again are gone: drop all caches */
-    size_t told;          /* how many of the messages are handed over, in the order above */
+    struct log_place cut;     /* if `everything`: where the log had been cut */
+    bool everything;          /* records to publish again are gone: drop all caches ... */
+    int64_t everything_at_us; /* ... of what came before this */
+    size_t told;              /* how many of the messages are handed over, in the order above */
     uint64_t ticket;
 };
 

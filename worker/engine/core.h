@@ -112,6 +112,7 @@ struct engine {
     bool connected;
     int64_t connect_not_before_ms;
     int64_t claim_not_before_ms;
+    int64_t recall_not_before_ms;
     int64_t mark_not_before_ms;
     int64_t commit_not_before_ms; /* of group offsets */
     bool group_is_behind;
@@ -133,9 +134,6 @@ struct engine {
 /* How long a halted partition waits before it looks again, and how often it is noted. */
 #define HALT_LOOK_MS 15000
 #define HALT_NOTE_MS 60000
-
-/* How long records that are to be told again wait for those of other partitions. */
-#define RECALL_WAIT_MS 1000
 
 /* engine.c */
 void engine_note(struct engine *engine, const struct note *note);
@@ -180,5 +178,8 @@ int64_t flush_due_in_ms(const struct engine *engine);
 void errand_poll(struct engine *engine);
 void errand_choose(struct engine *engine);
 void errand_start(struct engine *engine, enum errand errand, enum store_step step);
+/* Negative when overdue, INT64_MAX when there is nothing to do before something else happens. */
+int64_t recall_due_in_ms(const struct engine *engine);
+int64_t mark_due_in_ms(const struct engine *engine);
 
 #endif

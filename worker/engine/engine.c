@@ -212,7 +212,8 @@ static void tell_recalled(struct engine *engine)
 /* The group's offsets are for lag tools only: published progress, now and then. */
 static void commit_group(struct engine *engine)
 {
-    if (!engine->group_is_behind || engine->now_ms < engine->commit_not_before_ms)
+    bool early = engine->now_ms < engine->commit_not_before_ms && !engine->stopping;
+    if (!engine->group_is_behind || early)
         return;
     engine->group_is_behind = false;
     engine->commit_not_before_ms = engine->now_ms + COMMIT_EVERY_MS;
@@ -248,15 +249,12 @@ static int64_t store_delay_ms(const struct engine *engine)
     earlier(&delay_ms, flush_due_in_ms(engine));
     if (engine->flush.state == FLUSH_UNKNOWN)
         earlier(&delay_ms, engine->flush.not_before_ms - now_ms);
-    if (engine->recall.state == RECALL_COLLECTING)
-        earlier(&delay_ms, engine->recall.since_ms + RECALL_WAIT_MS - now_ms);
+    earlier(&delay_ms, recall_due_in_ms(engine));
+    earlier(&delay_ms, mark_due_in_ms(engine));
     for (size_t i = 0; i < engine->partitions.count; i++) {
         const struct partition *partition = &engine->partitions.items[i];
         if (partition->state == PARTITION_CLAIMING)
             earlier(&delay_ms, engine->claim_not_before_ms - now_ms);
-        if (partition->state == PARTITION_RUNNING &&
-            partition->ledger.published_offset > partition->published_noted)
-            earlier(&delay_ms, engine->mark_not_before_ms - now_ms);
     }
     return delay_ms;
 }
@@ -307,7 +305,8 @@ void engine_stop(struct engine *engine)
 bool engine_stopped(const struct engine *engine)
 {
     if (!engine->stopping || engine->errand != ERRAND_NONE || engine->flush.state != FLUSH_IDLE ||
-        batch_has_work(engine->filling) || !tickets_empty(&engine->tickets))
+        batch_has_work(engine->filling) || !tickets_empty(&engine->tickets) ||
+        engine->group_is_behind)
         return false;
     for (size_t i = 0; i < engine->partitions.count; i++) {
         const struct partition *partition = &engine->partitions.items[i];

@@ -1,12 +1,19 @@
 /*
  * The store serves one call at a time. Here is what it is asked next, and why in this order: find
- * out about an unknown commit, go on with the flush, claim what is newly ours, ask what must be
- * told again, and, when nothing else is to do, note what has been published.
+ * out about an unknown commit, note what has been published (only in quiet moments, or when no
+ * flush has done it for long), go on with the flush, claim what is newly ours, ask what must be
+ * told again.
  */
 #include "worker/engine/core.h"
 
 #define CLAIM_RETRY_MS 500
 #define MARK_EVERY_MS  500
+
+/* How much longer a mark waits for a quiet moment before it interrupts. */
+#define MARK_PATIENCE_MS 1500
+
+/* How long records that are to be told again wait for those of other partitions. */
+#define RECALL_WAIT_MS 1000
 
 void errand_start(struct engine *engine, enum errand errand, enum store_step step)
 {
@@ -28,7 +35,8 @@ static bool work_waits(const struct engine *engine)
     for (size_t i = 0; i < engine->partitions.count; i++)
         if (engine->partitions.items[i].state == PARTITION_CLAIMING)
             return true;
-    return engine->flush.state == FLUSH_READY || engine->flush.state == FLUSH_UNKNOWN;
+    return engine->flush.state == FLUSH_READY || engine->flush.state == FLUSH_UNKNOWN ||
+           engine->recall.state == RECALL_COLLECTING;
 }
 
 static void connected(struct engine *engine, bool ok, const struct err *err)
@@ -190,28 +198,48 @@ static bool start_resolve(struct engine *engine)
 
 /* ----------------------------------------------------------------------------------- recall */
 
-static bool recall_wanted(const struct engine *engine)
+/* True while other partitions may still add to the list. */
+static bool recall_grows(const struct engine *engine)
 {
-    if (engine->recall.state != RECALL_COLLECTING)
+    if (!recall_has_room(&engine->recall) || engine->stopping)
         return false;
-    if (!recall_has_room(&engine->recall) || engine->stopping ||
-        engine->now_ms - engine->recall.since_ms >= RECALL_WAIT_MS)
-        return true;
     for (size_t i = 0; i < engine->partitions.count; i++)
         if (engine->partitions.items[i].state == PARTITION_RECALLING)
-            return false;
-    return true;
+            return true;
+    return false;
+}
+
+int64_t recall_due_in_ms(const struct engine *engine)
+{
+    if (engine->recall.state != RECALL_COLLECTING)
+        return INT64_MAX;
+    int64_t due_ms = recall_grows(engine) ? engine->recall.since_ms + RECALL_WAIT_MS : 0;
+    if (due_ms < engine->recall_not_before_ms)
+        due_ms = engine->recall_not_before_ms;
+    return due_ms - engine->now_ms;
 }
 
 static bool start_recall(struct engine *engine)
 {
-    if (!recall_wanted(engine) || !recall_prepare(&engine->recall))
+    if (recall_due_in_ms(engine) > 0 || !recall_prepare(&engine->recall))
         return false;
     engine->recall.state = RECALL_ASKING;
     engine->call.recall = &engine->recall.request;
     engine->call.arena = &engine->recall.arena;
     errand_start(engine, ERRAND_RECALL, STORE_RECALL);
     return true;
+}
+
+/* Nothing can be told again before somebody mends the database. The list comes again then. */
+static void halt_recall(struct engine *engine, const struct err *err)
+{
+    struct recall_list *recall = &engine->recall;
+    for (size_t i = 0; i < recall->range_count; i++) {
+        struct partition *partition = partition_find(&engine->partitions, recall->ranges[i].tp);
+        if (partition != NULL)
+            engine_halt(engine, partition, "schema", err);
+    }
+    recall_discard(recall, &engine->tickets);
 }
 
 static void recalled(struct engine *engine, bool ok, const struct err *err)
@@ -224,16 +252,22 @@ static void recalled(struct engine *engine, bool ok, const struct err *err)
     }
     if (ok && recall_answered(recall)) {
         engine_succeeded(engine);
+        recall->announcement.everything_at_us = clock_wall_us(&engine->ports.clock);
         recall->state = RECALL_TELLING;
         return;
     }
     recall->state = RECALL_COLLECTING;
+    int64_t delay = backoff_next_ms(&engine->backoff, &engine->rng);
+    engine->recall_not_before_ms = engine->now_ms + delay;
     if (ok)
         return;
     if (err->action == ERR_LOST)
         engine_lost_connection(engine);
     engine_failed(engine, err);
-    engine_trouble(engine, err);
+    if (err->action == ERR_HALT)
+        halt_recall(engine, err);
+    else
+        engine_note(engine, &(struct note){ .kind = NOTE_RETRYING, .err = err, .number = delay });
 }
 
 /* ------------------------------------------------------------------------------------- mark */
@@ -244,11 +278,26 @@ static bool mark_wanted(const struct partition *partition)
            partition->ledger.published_offset > partition->published_noted;
 }
 
+/*
+ * In a quiet moment at once. Under load the next flush carries most of it along; the rest, of
+ * partitions that have nothing in that flush, is not put off for ever.
+ */
+int64_t mark_due_in_ms(const struct engine *engine)
+{
+    if (engine->flush.state != FLUSH_IDLE && engine->flush.state != FLUSH_TELLING)
+        return INT64_MAX;
+    bool quiet = engine->stopping || !batch_has_work(engine->filling);
+    for (size_t i = 0; i < engine->partitions.count; i++) {
+        const struct partition *partition = &engine->partitions.items[i];
+        if (mark_wanted(partition) && (quiet || batch_span(engine->filling, partition->tp) == NULL))
+            return engine->mark_not_before_ms + (quiet ? 0 : MARK_PATIENCE_MS) - engine->now_ms;
+    }
+    return INT64_MAX;
+}
+
 static bool start_mark(struct engine *engine)
 {
-    bool idle =
-        engine->flush.state == FLUSH_IDLE && (!batch_has_work(engine->filling) || engine->stopping);
-    if (!idle || engine->now_ms < engine->mark_not_before_ms)
+    if (mark_due_in_ms(engine) > 0)
         return false;
     size_t count = 0;
     for (size_t i = 0; i < engine->partitions.count; i++)
@@ -352,13 +401,13 @@ void errand_choose(struct engine *engine)
         start_in_own_arena(engine, ERRAND_CONNECT, STORE_CONNECT);
         return;
     }
-    if (start_resolve(engine))
+    if (start_resolve(engine) || start_mark(engine))
         return;
     if (engine->flush.state != FLUSH_UNKNOWN)
         flush_start_if_due(engine);
     if (engine->errand != ERRAND_NONE)
         return;
-    if (start_claim(engine) || start_recall(engine) || start_mark(engine))
+    if (start_claim(engine) || start_recall(engine))
         return;
     /* A probe needs something to ask; without it the breaker would never close. */
     if (engine->breaker.state == BREAKER_PROBING && !work_waits(engine))

@@ -125,16 +125,29 @@ static void undo(struct engine *engine, const struct err *err)
     store_step(engine, FLUSH_UNDOING, STORE_UNDO);
 }
 
+/* Halts what the batch holds of the ledger, or of view.refresh. False when that is nothing. */
+static bool halt_spans(struct engine *engine, bool in_ledger, const char *reason,
+                       const struct err *err)
+{
+    const struct batch *batch = engine->flush.batch;
+    bool any = false;
+    for (size_t i = 0; i < batch->span_count; i++) {
+        const struct span *span = &batch->spans[i];
+        struct partition *partition = partition_find(&engine->partitions, span->tp);
+        if (span->dropped || partition == NULL || partition_in_ledger(partition) != in_ledger)
+            continue;
+        engine_halt(engine, partition, reason, err);
+        any = true;
+    }
+    return any;
+}
+
+/* Requests for a refresh go first: saves do not wait for what only those may have met. */
 static void halt_plan(struct engine *engine, const char *reason, const struct err *err)
 {
-    const struct plan *plan = &engine->flush.planned.plan;
-    for (size_t i = 0; i < plan->move_count; i++) {
-        struct partition *partition = partition_find(&engine->partitions, plan->moves[i].tp);
-        if (partition != NULL)
-            engine_halt(engine, partition, reason, err);
-    }
-    /* A plan of view requests alone has no partition of the ledger; it simply tries again. */
-    (void)retry_later(engine, plan->move_count == 0 ? engine->options.retry_cap_ms : 0);
+    if (!halt_spans(engine, false, reason, err))
+        (void)halt_spans(engine, true, reason, err);
+    (void)retry_later(engine, 0);
 }
 
 static void retry(struct engine *engine, const struct err *err)
@@ -260,11 +273,11 @@ static void isolate(struct engine *engine, bool passed, const struct err *err)
 
 static void count_bug(struct engine *engine, const struct err *err)
 {
-    const struct plan *plan = &engine->flush.planned.plan;
+    const struct batch *batch = engine->flush.batch;
     unsigned most = 0;
-    for (size_t i = 0; i < plan->move_count; i++) {
-        struct partition *partition = partition_find(&engine->partitions, plan->moves[i].tp);
-        if (partition != NULL && ++partition->bugs > most)
+    for (size_t i = 0; i < batch->span_count; i++) {
+        struct partition *partition = partition_find(&engine->partitions, batch->spans[i].tp);
+        if (partition != NULL && !batch->spans[i].dropped && ++partition->bugs > most)
             most = partition->bugs;
     }
     if (most >= BUGS_MAX)
@@ -371,16 +384,33 @@ static void advance(struct engine *engine)
             partition->has_anchor = true;
             partition->anchor = move->anchor;
         }
-        engine_heal(engine, partition);
+        /* What halted it may lie behind these records. */
+        if (partition->state == PARTITION_RUNNING)
+            engine_heal(engine, partition);
     }
     for (size_t i = 0; i < plan->submission_count; i++)
         engine->brake.has_refused_submit = false;
+}
+
+/* The same for view.refresh, which has no row in the ledger. */
+static void advance_refresh(struct engine *engine)
+{
+    const struct batch *batch = engine->flush.batch;
+    for (size_t i = 0; i < batch->span_count; i++) {
+        const struct span *span = &batch->spans[i];
+        struct partition *partition = partition_find(&engine->partitions, span->tp);
+        if (span->dropped || partition == NULL || partition_in_ledger(partition))
+            continue;
+        partition->next_offset = span->to;
+        engine_heal(engine, partition);
+    }
 }
 
 static void committed(struct engine *engine)
 {
     engine_succeeded(engine);
     advance(engine);
+    advance_refresh(engine);
     count_flush(engine);
     enter(engine, FLUSH_TELLING);
     engine->flush.announcement = (struct announcement){ 0 };
@@ -535,6 +565,10 @@ static bool open_ticket(struct engine *engine)
 {
     struct flush *flush = &engine->flush;
     const struct plan *plan = &flush->planned.plan;
+    /* Asked first, because each announcement takes memory that only the end of the flush gives
+     * back. */
+    if (tickets_full(&engine->tickets))
+        return false;
     if (!announce_plan(&flush->planned, &flush->arena, engine->secret, &flush->announcement))
         return false;
     if (!tickets_open(&engine->tickets, plan->move_count, &flush->announcement.ticket))

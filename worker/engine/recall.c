@@ -125,9 +125,9 @@ void recall_extend(struct recall_list *list, const struct ledger_entry *ledger, 
         range->to = to;
 }
 
-static bool touch(struct recall_list *list, const struct event *event, struct log_place place)
+static bool touch(struct recall_list *list, const struct uuid *attempt_id, struct log_place place)
 {
-    void **slot = uuid_map_place(&list->seen, &event->attempt_id);
+    void **slot = uuid_map_place(&list->seen, attempt_id);
     if (slot == NULL)
         return false;
     struct touched *touched = *slot;
@@ -135,7 +135,7 @@ static bool touch(struct recall_list *list, const struct event *event, struct lo
         touched = arena_calloc(&list->arena, 1, sizeof *touched);
         if (touched == NULL)
             return false;
-        touched->attempt_id = event->attempt_id;
+        touched->attempt_id = *attempt_id;
         touched->next = list->touched;
         list->touched = touched;
         list->touched_count++;
@@ -151,7 +151,8 @@ static bool keep(struct recall_list *list, struct bytes from, struct bytes *to)
     return bytes_present(*to) == bytes_present(from);
 }
 
-static void note_refusal(struct recall_item *item, const struct refusal *refusal)
+static bool note_refusal(struct recall_list *list, struct recall_item *item,
+                         const struct refusal *refusal)
 {
     item->refused = true;
     item->verdict.outcome = OUTCOME_DEAD;
@@ -160,6 +161,9 @@ static void note_refusal(struct recall_item *item, const struct refusal *refusal
     item->verdict.has_event_id = refusal->has_event_id;
     item->verdict.attempt_id = refusal->attempt_id;
     item->verdict.event_id = refusal->event_id;
+    /* It may have changed its attempt, when other limits were in force. */
+    return !refusal->has_attempt_id || item->verdict.place.tp.topic != TOPIC_WRITES ||
+           touch(list, &refusal->attempt_id, item->verdict.place);
 }
 
 static bool note_event(struct recall_list *list, struct recall_item *item,
@@ -171,7 +175,7 @@ static bool note_event(struct recall_list *list, struct recall_item *item,
     item->verdict.event_id = event->event_id;
     if (!keep(list, event->traceparent, &item->verdict.traceparent))
         return false;
-    return event->type == EVENT_ACTIVITY || touch(list, event, item->verdict.place);
+    return event->type == EVENT_ACTIVITY || touch(list, &event->attempt_id, item->verdict.place);
 }
 
 bool recall_add(struct recall_list *list, const struct record *record,
@@ -193,7 +197,8 @@ bool recall_add(struct recall_list *list, const struct record *record,
             return false;
         break;
     case DECODE_DEAD:
-        note_refusal(item, &refusal);
+        if (!note_refusal(list, item, &refusal))
+            return false;
         break;
     case DECODE_NO_MEMORY:
         return false;
@@ -219,11 +224,16 @@ static int compare_attempts(const void *a, const void *b)
 bool recall_prepare(struct recall_list *list)
 {
     struct recall *request = &list->request;
-    *request = (struct recall){ .ranges = list->ranges, .range_count = list->range_count };
-    request->attempts =
-        arena_calloc(&list->arena, list->touched_count + 1, sizeof *request->attempts);
-    if (request->attempts == NULL)
-        return false;
+    struct recalled_attempt *attempts = request->attempts;
+    if (attempts == NULL || list->attempt_room < list->touched_count) { /* else: asked once more */
+        attempts = arena_calloc(&list->arena, list->touched_count + 1, sizeof *attempts);
+        if (attempts == NULL)
+            return false;
+        list->attempt_room = list->touched_count;
+    }
+    *request = (struct recall){ .ranges = list->ranges,
+                                .range_count = list->range_count,
+                                .attempts = attempts };
     for (const struct touched *t = list->touched; t != NULL; t = t->next)
         request->attempts[request->attempt_count++].attempt_id = t->attempt_id;
     qsort(request->attempts, request->attempt_count, sizeof *request->attempts, compare_attempts);
@@ -274,9 +284,8 @@ static bool complete(const struct recall *request, struct recall_item *item)
         verdict->committed_at_us = outcome->committed_at_us;
         return true;
     }
-    if (item->refused)
-        return true;
-    if (!item->is_submit)
+    /* What was refused then has its letter: this one was not, other limits were in force. */
+    if (item->refused || !item->is_submit)
         return false;
     /* A submit that is in none of the outcome tables was a duplicate. */
     const struct recalled_attempt *attempt = attempt_with(request, &verdict->attempt_id);

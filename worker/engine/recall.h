@@ -41,6 +41,7 @@ struct recall_list {
     int64_t *epochs; /* of the ranges */
     size_t range_count, range_capacity;
     struct recall request;
+    size_t attempt_room; /* of the request */
     struct announcement announcement;
 };
 

@@ -4,6 +4,13 @@
 
 #define MESSAGE_BYTES_MAX ((size_t)64 * 1024)
 
+/*
+ * The longest key that an outcome takes over from its record. No key of ours is longer than a
+ * view's name; one that fills a message by itself would make the outcome too large for Kafka for
+ * ever, and everything behind it wait.
+ */
+#define KEY_BYTES_MAX ((size_t)512 * 1024)
+
 void announcer_init(struct announcer *announcer, const struct publisher *publisher,
                     struct tickets *tickets, const char *const *topics, int64_t ttl_hint_s)
 {
@@ -50,7 +57,9 @@ static struct message tell_everything(struct announcer *announcer,
     struct place place = full_place(announcer, &announcement->cut);
     buf_put(&announcer->key, BYTES(CACHE_KEY_ALL));
     message_id_of_key(&announcer->id, buf_bytes(&announcer->key), &place);
-    return build_invalidation(announcer, (struct invalidation){ .scope = SCOPE_ALL });
+    return build_invalidation(
+        announcer, (struct invalidation){ .scope = SCOPE_ALL,
+                                          .committed_at_us = announcement->everything_at_us });
 }
 
 static struct message tell_change(struct announcer *announcer, const struct change *change)
@@ -100,7 +109,7 @@ static struct message tell_verdict(struct announcer *announcer, const struct ver
     return (struct message){ .outlet = OUTLET_OUTCOMES,
                              .type = BYTES(OUTCOME_TYPE),
                              .id = buf_bytes(&announcer->id),
-                             .key = verdict->key,
+                             .key = verdict->key.len <= KEY_BYTES_MAX ? verdict->key : BYTES_NONE,
                              .value = buf_bytes(&announcer->value),
                              .traceparent = verdict->traceparent };
 }

@@ -1,0 +1,64 @@
+/*
+ * An engine between three toy ports, for stories too particular for the simulator: each topic has
+ * one partition, every call of the store ends with the next step, and a test says what fails.
+ */
+#ifndef TESTS_UNIT_ENGINE_RIG_H
+#define TESTS_UNIT_ENGINE_RIG_H
+
+#include "worker/engine/engine.h"
+
+#define RIG_STEPS (STORE_MARK + 1)
+
+struct rig_partition {
+    int64_t end;      /* of the log: records are made up as they are read */
+    int64_t position; /* of the source */
+    bool assigned, end_told;
+    int64_t committed; /* the group's; -1: none */
+    /* the ledger's row */
+    bool exists;
+    int64_t next, published, epoch;
+};
+
+struct engine_rig {
+    int64_t now_ms;
+    struct engine_options options;
+    struct engine *engine;
+    uint64_t steps; /* of the engine */
+
+    /* source */
+    struct rig_partition partitions[TOPIC_COUNT];
+    bool assigned_told, survey_wanted;
+    bool corrupt;     /* tell once that writes cannot be read on */
+    size_t key_bytes; /* of records of attempt.writes; 0: the attempt's id */
+    char key[1 << 20], value[512];
+
+    /* store */
+    struct store_call *call;
+    int64_t close_ms, close_ends_ms; /* CLOSE takes so long */
+    bool held;                       /* CLOSE does not end */
+    int fails[RIG_STEPS];            /* how often a step fails; -1: always */
+    struct err err[RIG_STEPS];       /* with what */
+    bool views_fail; /* OPEN fails, with err[STORE_OPEN], where views are asked for */
+    unsigned calls[RIG_STEPS];
+
+    /* publisher */
+    bool silent; /* takes everything, confirms nothing */
+    uint64_t tickets[4096];
+    size_t ticket_count;
+    uint64_t outcomes;
+    size_t outcome_key_bytes; /* of the last outcome */
+
+    unsigned halts;
+};
+
+/* Options may be changed between the two. */
+void engine_rig_init(struct engine_rig *rig);
+void engine_rig_start(struct engine_rig *rig);
+void engine_rig_release(struct engine_rig *rig);
+
+/* Lets `ms` pass, stepping the engine when it is woken or has asked for it. */
+void engine_rig_run(struct engine_rig *rig, int64_t ms);
+
+struct engine_status engine_rig_status(const struct engine_rig *rig);
+
+#endif

@@ -1,0 +1,219 @@
+/* Single stories of the engine: what must not grow, spin, starve or be forgotten. */
+#include "tests/unit/engine_rig.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static int open_rig(void **state)
+{
+    struct engine_rig *rig = malloc(sizeof *rig);
+    *state = rig;
+    if (rig == NULL)
+        return -1;
+    engine_rig_init(rig);
+    return 0;
+}
+
+static int close_rig(void **state)
+{
+    engine_rig_release(*state);
+    free(*state);
+    return 0;
+}
+
+static struct rig_partition *log_of(struct engine_rig *rig, enum topic topic)
+{
+    return &rig->partitions[topic];
+}
+
+static void fail_for_ever(struct engine_rig *rig, enum store_step step, enum err_action action,
+                          const char *code)
+{
+    rig->fails[step] = -1;
+    err_set(&rig->err[step], action, code, "a toy fails");
+}
+
+/* One new record after the other, each time after `ms`. */
+static void drip(struct engine_rig *rig, enum topic topic, int count, int64_t ms)
+{
+    for (int i = 0; i < count; i++) {
+        log_of(rig, topic)->end++;
+        log_of(rig, topic)->end_told = false;
+        engine_rig_run(rig, ms);
+    }
+}
+
+static void test_settles_and_publishes(void **state)
+{
+    struct engine_rig *rig = *state;
+    log_of(rig, TOPIC_WRITES)->end = 7;
+    engine_rig_start(rig);
+    engine_rig_run(rig, 3000);
+    assert_int_equal(log_of(rig, TOPIC_WRITES)->next, 7);
+    assert_int_equal(log_of(rig, TOPIC_WRITES)->published, 7);
+    assert_int_equal(engine_rig_status(rig).outcomes[OUTCOME_APPLIED], 7);
+}
+
+/* Kafka takes messages and confirms none: the worker waits, and waiting costs nothing. */
+static void test_waiting_for_tickets_takes_no_memory(void **state)
+{
+    struct engine_rig *rig = *state;
+    rig->silent = true;
+    rig->options.linger_ms = 0;
+    engine_rig_start(rig);
+    drip(rig, TOPIC_WRITES, 300, 5);
+    size_t before = engine_rig_status(rig).memory_bytes;
+    uint64_t steps = rig->steps;
+    engine_rig_run(rig, 60000);
+    assert_int_equal(engine_rig_status(rig).memory_bytes, before);
+    assert_in_range(rig->steps - steps, 1, 7000);
+    rig->silent = false;
+    engine_rig_run(rig, 3000);
+    assert_int_equal(log_of(rig, TOPIC_WRITES)->published, 300);
+}
+
+/* What Kafka would never take must not stand in the way of all that comes after it. */
+static void test_dead_letter_with_a_monstrous_key(void **state)
+{
+    struct engine_rig *rig = *state;
+    rig->key_bytes = 1000000;
+    log_of(rig, TOPIC_WRITES)->end = 1;
+    engine_rig_start(rig);
+    engine_rig_run(rig, 3000);
+    assert_int_equal(rig->outcomes, 1);
+    assert_int_equal(rig->outcome_key_bytes, 0);
+    rig->key_bytes = 200;
+    drip(rig, TOPIC_WRITES, 1, 1000);
+    assert_int_equal(rig->outcomes, 2);
+    assert_int_equal(rig->outcome_key_bytes, 200);
+}
+
+static void test_recall_that_fails_is_not_tried_in_a_circle(void **state)
+{
+    struct engine_rig *rig = *state;
+    *log_of(rig, TOPIC_WRITES) =
+        (struct rig_partition){ .end = 2000, .exists = true, .next = 2000, .committed = -1 };
+    fail_for_ever(rig, STORE_RECALL, ERR_HALT, "42501");
+    engine_rig_start(rig);
+    engine_rig_run(rig, 5000);
+    size_t before = engine_rig_status(rig).memory_bytes;
+    engine_rig_run(rig, 60000);
+    assert_in_range(rig->calls[STORE_RECALL], 1, 200);
+    assert_int_equal(engine_rig_status(rig).memory_bytes, before);
+    rig->fails[STORE_RECALL] = 0;
+    engine_rig_run(rig, 70000);
+    assert_int_equal(log_of(rig, TOPIC_WRITES)->published, 2000);
+}
+
+/* A commit of what came before the fault says nothing about the fault. */
+static void test_commit_in_flight_does_not_heal_a_halt(void **state)
+{
+    struct engine_rig *rig = *state;
+    log_of(rig, TOPIC_WRITES)->end = 5;
+    rig->held = true;
+    engine_rig_start(rig);
+    engine_rig_run(rig, 1000);
+    rig->corrupt = true;
+    engine_rig_run(rig, 100);
+    rig->held = false;
+    engine_rig_run(rig, 1000);
+    assert_int_equal(log_of(rig, TOPIC_WRITES)->next, 5);
+    const char *halt = engine_rig_status(rig).partitions[TOPIC_WRITES].halt;
+    assert_non_null(halt);
+    assert_string_equal(halt, "corrupt");
+    engine_rig_run(rig, 30000); /* at the end of the log nothing is left that could be corrupt */
+    assert_null(engine_rig_status(rig).partitions[TOPIC_WRITES].halt);
+}
+
+/* A backlog of one partition is no reason to forget about another. */
+static void test_an_idle_partition_is_marked_beside_a_busy_one(void **state)
+{
+    struct engine_rig *rig = *state;
+    rig->options.batch_events_max = 2;
+    rig->close_ms = 3;
+    log_of(rig, TOPIC_ACTIVITY)->end = 4;
+    log_of(rig, TOPIC_WRITES)->end = 100000;
+    engine_rig_start(rig);
+    engine_rig_run(rig, 5000);
+    assert_in_range(log_of(rig, TOPIC_WRITES)->next, 100, 99999);
+    assert_int_equal(log_of(rig, TOPIC_ACTIVITY)->published, 4);
+    assert_in_range(rig->calls[STORE_MARK], 1, 4);
+}
+
+static void test_a_mark_that_must_wait_does_not_spin(void **state)
+{
+    struct engine_rig *rig = *state;
+    rig->options.linger_ms = 5000;
+    engine_rig_start(rig);
+    drip(rig, TOPIC_WRITES, 1, 6000);
+    rig->silent = true;
+    drip(rig, TOPIC_WRITES, 1, 6000); /* committed, not confirmed */
+    drip(rig, TOPIC_WRITES, 1, 100);  /* lingers */
+    rig->silent = false;
+    uint64_t steps = rig->steps;
+    engine_rig_run(rig, 4000);
+    assert_in_range(rig->steps - steps, 1, 50);
+}
+
+/* Nobody may ask for a refresh, but everybody may save. */
+static void test_refused_view_requests_hold_up_nobody(void **state)
+{
+    struct engine_rig *rig = *state;
+    log_of(rig, TOPIC_REFRESH)->end = 1;
+    rig->views_fail = true;
+    err_set(&rig->err[STORE_OPEN], ERR_HALT, "42501", "permission denied");
+    engine_rig_start(rig);
+    engine_rig_run(rig, 1000);
+    log_of(rig, TOPIC_WRITES)->end = 5;
+    log_of(rig, TOPIC_WRITES)->end_told = false;
+    engine_rig_run(rig, 60000);
+    assert_int_equal(log_of(rig, TOPIC_WRITES)->published, 5);
+    const struct partition_status *refresh = &engine_rig_status(rig).partitions[TOPIC_REFRESH];
+    assert_non_null(refresh->halt);
+    assert_string_equal(refresh->halt, "schema");
+    rig->views_fail = false;
+    engine_rig_run(rig, 60000);
+    assert_null(engine_rig_status(rig).partitions[TOPIC_REFRESH].halt);
+    assert_int_equal(log_of(rig, TOPIC_REFRESH)->committed, 1);
+}
+
+static void test_stop_leaves_no_lag_behind(void **state)
+{
+    struct engine_rig *rig = *state;
+    log_of(rig, TOPIC_WRITES)->end = 5;
+    rig->options.linger_ms = 0;
+    engine_rig_start(rig);
+    engine_rig_run(rig, 3000);
+    drip(rig, TOPIC_WRITES, 1, 5);
+    drip(rig, TOPIC_WRITES, 1, 700);
+    engine_stop(rig->engine);
+    for (int i = 0; i < 1000 && !engine_stopped(rig->engine); i++)
+        engine_rig_run(rig, 1);
+    assert_true(engine_stopped(rig->engine));
+    assert_int_equal(log_of(rig, TOPIC_WRITES)->published, 7);
+    assert_int_equal(log_of(rig, TOPIC_WRITES)->committed, 7);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, open_rig, close_rig)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_settles_and_publishes),
+        TEST(test_waiting_for_tickets_takes_no_memory),
+        TEST(test_dead_letter_with_a_monstrous_key),
+        TEST(test_recall_that_fails_is_not_tried_in_a_circle),
+        TEST(test_commit_in_flight_does_not_heal_a_halt),
+        TEST(test_an_idle_partition_is_marked_beside_a_busy_one),
+        TEST(test_a_mark_that_must_wait_does_not_spin),
+        TEST(test_refused_view_requests_hold_up_nobody),
+        TEST(test_stop_leaves_no_lag_behind),
+    };
+    return cmocka_run_group_tests_name("engine", tests, NULL, NULL);
+}
