@@ -200,7 +200,7 @@ static void check_ledger(struct findings *findings, struct pg_client *client,
                     "find out why their attempt.started.v1 did not come; statistics leave them out",
                     "%lld attempts have no start", number(ledger, "without_start"));
     if (number(ledger, "open_letters") > 0)
-        finding_add(findings, FINDING_WARN, AREA, "look at the table dead_letters: reason, detail",
+        finding_add(findings, FINDING_WARN, AREA, "look at them: 'attemptd dlq list'",
                     "%lld dead letters are open", number(ledger, "open_letters"));
     size_t i;
     const json_t *view;

@@ -23,9 +23,10 @@ const char *halt_next_step(const char *reason)
                             "whole log: 'attemptd accept-gap'" },
         { "corrupt", "the broker gives a batch that cannot be read: mend the log on the broker, or "
                      "go on behind it: 'attemptd accept-gap --skip-to OFFSET'" },
-        { "data_errors", "the database refuses too many records, so the fault is rather in the "
-                         "schema than in them: see dead_letters and the error; looked at again "
-                         "every minute" },
+        { "data_errors",
+          "the database refuses too many records, so the fault is rather in the "
+          "schema than in them: see the error and 'attemptd dlq list'; looked at again "
+          "every minute" },
         { "schema", "the tables or the rights are not as needed: 'attemptd migrate status', "
                     "'attemptd doctor'; looked at again every minute" },
     };

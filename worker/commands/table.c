@@ -1,10 +1,12 @@
 #include "worker/commands/accept_gap.h"
 #include "worker/commands/audit.h"
 #include "worker/commands/command.h"
+#include "worker/commands/dlq.h"
 #include "worker/commands/doctor.h"
 #include "worker/commands/migrate.h"
 #include "worker/commands/produce.h"
 #include "worker/commands/refresh.h"
+#include "worker/commands/rejected.h"
 #include "worker/commands/run.h"
 #include "worker/commands/simulate.h"
 #include "worker/commands/status.h"
@@ -30,6 +32,11 @@ const struct command command_table[] = {
     { "accept-gap", "TOPIC PARTITION --reason TEXT [OPTIONS]",
       "let a halted partition go on with the log as it is", accept_gap_help, DATABASE | KAFKA,
       accept_gap_command },
+    { "dlq", "list | show ID | replay ID... | discard ID... [OPTIONS]",
+      "dead letters: look at them, send them again, discard them", dlq_help, DATABASE | KAFKA,
+      dlq_command },
+    { "rejected", "list | show ID [OPTIONS]", "stale and late writes: look at them", rejected_help,
+      DATABASE, rejected_command },
     { "status", "[--json]", "where everything stands, once", status_help, DATABASE | KAFKA,
       status_command },
     { "doctor", "[--fix] [--json]", "look at everything that a worker needs", doctor_help,

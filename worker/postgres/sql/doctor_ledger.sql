@@ -2,7 +2,8 @@
 SELECT jsonb_build_object(
     'without_start', (SELECT count(*) FROM attempt_rows WHERE exam_id IS NULL),
     'open_letters', (SELECT count(*) FROM dead_letters
-                     WHERE replayed_at IS NULL AND discarded_at IS NULL),
+                     WHERE replayed_at IS NULL AND discarded_at IS NULL
+                       AND erased_at IS NULL),
     'failing_views', (SELECT coalesce(jsonb_agg(view_name), '[]') FROM view_schedules
                       WHERE last_error IS NOT NULL),
     'outcome_settings', (SELECT coalesce(jsonb_object_agg(name, value), '{}')

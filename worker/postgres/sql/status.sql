@@ -37,7 +37,8 @@ SELECT jsonb_build_object(
     'dead_letters', coalesce((
         SELECT jsonb_object_agg(reason, n)
         FROM (SELECT reason, count(*) AS n FROM dead_letters
-              WHERE replayed_at IS NULL AND discarded_at IS NULL GROUP BY reason) AS open), '{}'),
+              WHERE replayed_at IS NULL AND discarded_at IS NULL AND erased_at IS NULL
+              GROUP BY reason) AS open), '{}'),
     'foreign_changes', (SELECT count(*) FROM foreign_changes),
     'views', coalesce((
         SELECT jsonb_agg(jsonb_build_object(
