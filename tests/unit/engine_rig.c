@@ -192,6 +192,8 @@ static enum store_state store_poll(void *self, struct err *ret_err)
         return STORE_BUSY;
     bool fails = rig->fails[step] != 0 ||
                  (step == STORE_OPEN && rig->views_fail && rig->call->plan->view_count > 0);
+    if (step == STORE_OPEN && rig->too_many > 0 && rig->call->plan->start_count >= rig->too_many)
+        fails = true;
     if (rig->fails[step] > 0)
         rig->fails[step]--;
     if (!fails && step == STORE_CLAIM)

@@ -38,6 +38,7 @@ struct engine_rig {
     bool held;                       /* CLOSE does not end */
     int fails[RIG_STEPS];            /* how often a step fails; -1: always */
     struct err err[RIG_STEPS];       /* with what */
+    size_t too_many; /* OPEN fails, with err[STORE_OPEN], for so many starts; 0: never */
     bool views_fail; /* OPEN fails, with err[STORE_OPEN], where views are asked for */
     unsigned calls[RIG_STEPS];
 

@@ -183,6 +183,22 @@ static void test_refused_view_requests_hold_up_nobody(void **state)
     assert_int_equal(log_of(rig, TOPIC_REFRESH)->committed, 1);
 }
 
+/* A database that is slower than its statement timeout allows still makes progress. */
+static void test_a_batch_that_is_too_much_gets_smaller(void **state)
+{
+    struct engine_rig *rig = *state;
+    log_of(rig, TOPIC_WRITES)->end = 1000;
+    log_of(rig, TOPIC_ACTIVITY)->end = 1000;
+    rig->too_many = 10;
+    err_set(&rig->err[STORE_OPEN], ERR_RETRY, "57014", "statement timeout");
+    engine_rig_start(rig);
+    engine_rig_run(rig, 300000);
+    assert_int_equal(log_of(rig, TOPIC_WRITES)->published, 1000);
+    assert_int_equal(log_of(rig, TOPIC_ACTIVITY)->published, 1000);
+    struct engine_status status = engine_rig_status(rig);
+    assert_int_equal(status.outcomes[OUTCOME_APPLIED] + status.outcomes[OUTCOME_DUPLICATE], 2000);
+}
+
 static void test_stop_leaves_no_lag_behind(void **state)
 {
     struct engine_rig *rig = *state;
@@ -213,6 +229,7 @@ int main(void)
         TEST(test_an_idle_partition_is_marked_beside_a_busy_one),
         TEST(test_a_mark_that_must_wait_does_not_spin),
         TEST(test_refused_view_requests_hold_up_nobody),
+        TEST(test_a_batch_that_is_too_much_gets_smaller),
         TEST(test_stop_leaves_no_lag_behind),
     };
     return cmocka_run_group_tests_name("engine", tests, NULL, NULL);

@@ -150,6 +150,28 @@ void batch_drop_all(struct batch *batch)
         batch->spans[i].dropped = true;
 }
 
+void batch_cut(struct batch *batch, size_t count)
+{
+    struct entry **link = &batch->first;
+    batch->last = NULL;
+    for (size_t i = 0; i < batch->span_count; i++) {
+        batch->spans[i].last = NULL;
+        batch->spans[i].cut = false;
+    }
+    for (size_t i = 0; i < count; i++, link = &batch->last->next) {
+        batch->last = *link;
+        batch->spans[batch->last->span].last = batch->last;
+    }
+    for (const struct entry *gone = *link; gone != NULL; gone = gone->next) {
+        struct span *span = &batch->spans[gone->span];
+        if (!span->cut)
+            span->to = gone->record.offset;
+        span->cut = true;
+    }
+    *link = NULL;
+    batch->count = count;
+}
+
 void batch_clear_if_void(struct batch *batch)
 {
     if (batch->span_count > 0 && !batch_has_work(batch))

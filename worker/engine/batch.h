@@ -20,6 +20,7 @@ struct span {
     int64_t to;         /* next_offset afterwards; past the last record, or past control records */
     struct entry *last; /* the last record, for the anchor; NULL when only control records passed */
     bool dropped;       /* no longer ours: plan nothing of it */
+    bool cut;           /* records after `to` were in it and are to be read again */
 };
 
 struct batch {
@@ -49,6 +50,12 @@ bool batch_pass(struct batch *batch, struct tp tp, int64_t position, int64_t to,
 /* Forget what one partition has in the batch. */
 void batch_drop(struct batch *batch, struct tp tp);
 void batch_drop_all(struct batch *batch);
+
+/*
+ * Keeps the first `count` records (fewer than there are). The runs of the others end before their
+ * first record that is gone, and say `cut`.
+ */
+void batch_cut(struct batch *batch, size_t count);
 
 /* Makes room when nothing but dropped records is left: what is dropped still fills a batch. */
 void batch_clear_if_void(struct batch *batch);

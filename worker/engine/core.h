@@ -96,6 +96,7 @@ struct engine {
     struct batch batches[2];
     struct batch *filling; /* the other one belongs to the flush */
     struct flush flush;
+    size_t batch_events_max; /* the option's; less after a flush was too much for the database */
     struct recall_list recall;
     struct tickets tickets;
     struct announcer announcer; /* of flushes */

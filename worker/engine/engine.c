@@ -41,6 +41,7 @@ struct engine *engine_new(const struct engine_options *options, const struct eng
     batch_init(&engine->batches[1]);
     engine->filling = &engine->batches[0];
     engine->flush.batch = &engine->batches[1];
+    engine->batch_events_max = options->batch_events_max;
     arena_init(&engine->flush.arena, PLAN_BLOCK_BYTES, 0);
     engine->backoff =
         (struct backoff){ .base_ms = options->retry_base_ms, .cap_ms = options->retry_cap_ms };
@@ -175,7 +176,7 @@ void engine_heal(struct engine *engine, struct partition *partition)
 bool engine_has_room(const struct engine *engine)
 {
     return batch_bytes(engine->filling) < engine->options.batch_bytes_max &&
-           engine->filling->count < engine->options.batch_events_max;
+           engine->filling->count < engine->batch_events_max;
 }
 
 /* ------------------------------------------------------------------------------- publishing */

@@ -150,9 +150,53 @@ static void halt_plan(struct engine *engine, const char *reason, const struct er
     (void)retry_later(engine, 0);
 }
 
+/* Errors of which a smaller batch may be free: statement timeout, out of memory there or here. */
+static bool is_too_much(const struct err *err)
+{
+    static const char *const codes[] = { "57014", "53200", "memory" };
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+        if (strcmp(err->code, codes[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Repeated as it is, a batch that took too long would take too long for ever. Gives back its second
+ * half, to be read again, and reads less at a time from now on. */
+static void halve(struct engine *engine)
+{
+    struct batch *batch = engine->flush.batch;
+    if (batch->count < 2)
+        return;
+    batch_cut(batch, batch->count / 2);
+    engine->batch_events_max = batch->count;
+    engine->flush.isolation.active = false; /* it counts records that are gone */
+    for (size_t i = 0; i < batch->span_count; i++) {
+        const struct span *span = &batch->spans[i];
+        struct partition *partition = partition_find(&engine->partitions, span->tp);
+        if (!span->cut || span->dropped || partition == NULL)
+            continue;
+        batch_drop(engine->filling, span->tp);
+        partition->position = span->to;
+        engine->reassign = true;
+    }
+    batch_clear_if_void(engine->filling);
+}
+
+/* What went well may be a little more the next time. */
+static void grow(struct engine *engine)
+{
+    size_t more = engine->batch_events_max / 8 + 1;
+    if (engine->options.batch_events_max - engine->batch_events_max > more)
+        engine->batch_events_max += more;
+    else
+        engine->batch_events_max = engine->options.batch_events_max;
+}
+
 static void retry(struct engine *engine, const struct err *err)
 {
     struct flush *flush = &engine->flush;
+    if (is_too_much(err))
+        halve(engine);
     flush->tries++;
     engine->seen.flush_retries++;
     if (strcmp(err->code, "40P01") == 0 || strcmp(err->code, "55P03") == 0)
@@ -409,6 +453,7 @@ static void advance_refresh(struct engine *engine)
 static void committed(struct engine *engine)
 {
     engine_succeeded(engine);
+    grow(engine);
     advance(engine);
     advance_refresh(engine);
     count_flush(engine);
