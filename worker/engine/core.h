@@ -1,6 +1,7 @@
 /*
  * The engine's inside, shared by engine.c, intake.c (from the log into the batch), flush.c (from
- * the batch into the database) and errands.c (everything else the store is asked).
+ * the batch into the database), setback.c (when that fails) and errands.c (everything else the
+ * store is asked).
  */
 #ifndef WORKER_ENGINE_CORE_H
 #define WORKER_ENGINE_CORE_H
@@ -174,6 +175,16 @@ void flush_answered(struct engine *engine, bool ok, const struct err *err);
 void flush_resolved(struct engine *engine, bool ok, const struct err *err);
 void flush_tell(struct engine *engine);
 int64_t flush_due_in_ms(const struct engine *engine);
+/* Plan it anew and open it, after so long. */
+void flush_again(struct engine *engine, int64_t delay_ms);
+
+/* setback.c */
+/* The flush's transaction is gone without effect; `err` says what to do about it. */
+void setback_react(struct engine *engine, const struct err *err);
+/* One step of the search for a refused record: `passed` says what the last trial has shown. */
+void setback_isolate(struct engine *engine, bool passed, const struct err *err);
+/* A flush went well: the next may hold a little more, if it had been made smaller. */
+void setback_over(struct engine *engine);
 
 /* errands.c */
 void errand_poll(struct engine *engine);

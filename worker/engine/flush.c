@@ -6,8 +6,6 @@
 #include "worker/engine/core.h"
 #include "worker/events/canonical.h"
 
-#define BUGS_MAX 3
-
 static void enter(struct engine *engine, enum flush_state state)
 {
     engine->flush.state = state;
@@ -90,11 +88,10 @@ static void store_step(struct engine *engine, enum flush_state state, enum store
     errand_start(engine, ERRAND_FLUSH, step);
 }
 
-static bool retry_later(struct engine *engine, int64_t delay_ms)
+void flush_again(struct engine *engine, int64_t delay_ms)
 {
     engine->flush.not_before_ms = engine->now_ms + delay_ms;
     enter(engine, FLUSH_READY);
-    return false;
 }
 
 void flush_start_if_due(struct engine *engine)
@@ -111,7 +108,7 @@ void flush_start_if_due(struct engine *engine)
     if (!build(engine)) {
         const struct err err = { ERR_RESOURCE, "memory", "no memory to plan a flush" };
         engine_trouble(engine, &err);
-        (void)retry_later(engine, engine->options.retry_cap_ms);
+        flush_again(engine, engine->options.retry_cap_ms);
         return;
     }
     store_step(engine, FLUSH_OPENING, STORE_OPEN);
@@ -125,235 +122,6 @@ static void undo(struct engine *engine, const struct err *err)
     store_step(engine, FLUSH_UNDOING, STORE_UNDO);
 }
 
-/* Halts what the batch holds of the ledger, or of view.refresh. False when that is nothing. */
-static bool halt_spans(struct engine *engine, bool in_ledger, const char *reason,
-                       const struct err *err)
-{
-    const struct batch *batch = engine->flush.batch;
-    bool any = false;
-    for (size_t i = 0; i < batch->span_count; i++) {
-        const struct span *span = &batch->spans[i];
-        struct partition *partition = partition_find(&engine->partitions, span->tp);
-        if (span->dropped || partition == NULL || partition_in_ledger(partition) != in_ledger)
-            continue;
-        engine_halt(engine, partition, reason, err);
-        any = true;
-    }
-    return any;
-}
-
-/* Requests for a refresh go first: saves do not wait for what only those may have met. */
-static void halt_plan(struct engine *engine, const char *reason, const struct err *err)
-{
-    if (!halt_spans(engine, false, reason, err))
-        (void)halt_spans(engine, true, reason, err);
-    (void)retry_later(engine, 0);
-}
-
-/* Errors of which a smaller batch may be free: statement timeout, out of memory there or here. */
-static bool is_too_much(const struct err *err)
-{
-    static const char *const codes[] = { "57014", "53200", "memory" };
-    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
-        if (strcmp(err->code, codes[i]) == 0)
-            return true;
-    return false;
-}
-
-/* Repeated as it is, a batch that took too long would take too long for ever. Gives back its second
- * half, to be read again, and reads less at a time from now on. */
-static void halve(struct engine *engine)
-{
-    struct batch *batch = engine->flush.batch;
-    if (batch->count < 2)
-        return;
-    batch_cut(batch, batch->count / 2);
-    engine->batch_events_max = batch->count;
-    engine->flush.isolation.active = false; /* it counts records that are gone */
-    for (size_t i = 0; i < batch->span_count; i++) {
-        const struct span *span = &batch->spans[i];
-        struct partition *partition = partition_find(&engine->partitions, span->tp);
-        if (!span->cut || span->dropped || partition == NULL)
-            continue;
-        batch_drop(engine->filling, span->tp);
-        partition->position = span->to;
-        engine->reassign = true;
-    }
-    batch_clear_if_void(engine->filling);
-}
-
-/* What went well may be a little more the next time. */
-static void grow(struct engine *engine)
-{
-    size_t more = engine->batch_events_max / 8 + 1;
-    if (engine->options.batch_events_max - engine->batch_events_max > more)
-        engine->batch_events_max += more;
-    else
-        engine->batch_events_max = engine->options.batch_events_max;
-}
-
-static void retry(struct engine *engine, const struct err *err)
-{
-    struct flush *flush = &engine->flush;
-    if (is_too_much(err))
-        halve(engine);
-    flush->tries++;
-    engine->seen.flush_retries++;
-    if (strcmp(err->code, "40P01") == 0 || strcmp(err->code, "55P03") == 0)
-        flush->lock_first = true;
-    engine_failed(engine, err);
-    if (flush->tries >= engine->options.retries && breaker_trip(&engine->breaker, engine->now_ms))
-        engine_note(engine, &(struct note){ .kind = NOTE_BREAKER, .word = "open", .err = err });
-    int64_t delay = backoff_next_ms(&engine->backoff, &engine->rng);
-    engine_note(engine, &(struct note){ .kind = NOTE_RETRYING, .err = err, .number = delay });
-    (void)retry_later(engine, delay);
-}
-
-static struct entry *nth_entry(const struct batch *batch, size_t n)
-{
-    struct entry *entry = batch->first;
-    while (n-- > 0)
-        entry = entry->next;
-    return entry;
-}
-
-/* True when dead-lettering must stop: see DESIGN 2.5. */
-static bool brake_pulled(struct engine *engine, const struct entry *culprit,
-                         const struct partition *partition)
-{
-    struct brake *brake = &engine->brake;
-    if (engine->now_ms - brake->window_from_ms >= 60000) {
-        brake->window_from_ms = engine->now_ms;
-        brake->refusals = 0;
-    }
-    brake->refusals++;
-    bool second_submit = false;
-    if (culprit->event.type == EVENT_SUBMITTED) {
-        second_submit = brake->has_refused_submit &&
-                        !uuid_equal(&brake->refused_submit_of, &culprit->event.attempt_id);
-        brake->has_refused_submit = true;
-        brake->refused_submit_of = culprit->event.attempt_id;
-    }
-    /* A partition that was halted goes on only when the refusals have ended. */
-    return second_submit || brake->refusals > REFUSALS_PER_MINUTE_MAX || partition->halt != NULL;
-}
-
-static void condemn(struct engine *engine, struct entry *culprit)
-{
-    struct flush *flush = &engine->flush;
-    struct isolation *isolation = &flush->isolation;
-    isolation->active = false;
-    struct partition *partition = partition_find(&engine->partitions, culprit->record.tp);
-    if (partition == NULL) {
-        (void)retry_later(engine, 0);
-        return;
-    }
-    bool dead_already = culprit->judged && culprit->outcome == OUTCOME_DEAD;
-    if (dead_already || brake_pulled(engine, culprit, partition)) {
-        engine_halt(engine, partition, "data_errors", &isolation->err);
-        (void)retry_later(engine, 0);
-        return;
-    }
-    culprit->judged = true;
-    culprit->outcome = OUTCOME_DEAD;
-    culprit->reason = REASON_CONSTRAINT;
-    culprit->detail =
-        arena_format(&flush->batch->arena, "%s: %s", isolation->err.code, isolation->err.text).ptr;
-    engine->seen.isolated++;
-    engine_note(engine, &(struct note){ .kind = NOTE_ISOLATED,
-                                        .has_tp = true,
-                                        .tp = culprit->record.tp,
-                                        .err = &isolation->err,
-                                        .number = culprit->record.offset });
-    (void)retry_later(engine, 0);
-}
-
-/* One step of the search: `passed` says what the last probe (if any) has shown. */
-static void isolate(struct engine *engine, bool passed, const struct err *err)
-{
-    struct flush *flush = &engine->flush;
-    struct isolation *isolation = &flush->isolation;
-    if (flush->batch->count == 0) {
-        halt_plan(engine, "data_errors", err);
-        return;
-    }
-    if (!isolation->active) {
-        *isolation = (struct isolation){ .active = true, .bad = flush->batch->count, .err = *err };
-    } else if (!isolation->base_checked) {
-        isolation->base_checked = true;
-        if (!passed) {
-            /* Not one record is needed for the refusal: the fault is not in the data. */
-            isolation->active = false;
-            halt_plan(engine, "data_errors", err);
-            return;
-        }
-    } else if (passed) {
-        isolation->good = isolation->limit;
-        isolation->bad_checked = false; /* the refusal may be over: it must be seen once more */
-    } else {
-        isolation->bad = isolation->limit;
-        isolation->bad_checked = true;
-        isolation->err = *err;
-    }
-    if (isolation->good == isolation->bad) {
-        /* What was refused passes now, as somebody mended the database or another row moved. */
-        isolation->active = false;
-        (void)retry_later(engine, engine->options.retry_base_ms);
-        return;
-    }
-    bool narrow = isolation->base_checked && isolation->bad - isolation->good == 1;
-    if (narrow && isolation->bad_checked) {
-        condemn(engine, nth_entry(flush->batch, isolation->bad - 1));
-        return;
-    }
-    /* Nobody is condemned for a refusal that cannot be shown again. */
-    if (narrow)
-        isolation->limit = isolation->bad;
-    else
-        isolation->limit =
-            isolation->base_checked ? isolation->good + (isolation->bad - isolation->good) / 2 : 0;
-    (void)retry_later(engine, 0);
-}
-
-static void count_bug(struct engine *engine, const struct err *err)
-{
-    const struct batch *batch = engine->flush.batch;
-    unsigned most = 0;
-    for (size_t i = 0; i < batch->span_count; i++) {
-        struct partition *partition = partition_find(&engine->partitions, batch->spans[i].tp);
-        if (partition != NULL && !batch->spans[i].dropped && ++partition->bugs > most)
-            most = partition->bugs;
-    }
-    if (most >= BUGS_MAX)
-        halt_plan(engine, "schema", err);
-    else
-        retry(engine, err);
-}
-
-/* The transaction is gone without effect; `err` says what to do about it. */
-static void react(struct engine *engine, const struct err *err)
-{
-    switch (err->action) {
-    case ERR_REJECT:
-        isolate(engine, false, err);
-        return;
-    case ERR_HALT:
-        halt_plan(engine, "schema", err);
-        return;
-    case ERR_BUG:
-        count_bug(engine, err);
-        return;
-    case ERR_NONE: /* undone on purpose: a fenced plan */
-        (void)retry_later(engine, 0);
-        return;
-    case ERR_RETRY:
-    case ERR_RESOURCE:
-    case ERR_LOST:
-        retry(engine, err);
-        return;
-    }
-}
-
 static void failed(struct engine *engine, const struct err *err)
 {
     if (err->action != ERR_LOST) {
@@ -361,7 +129,7 @@ static void failed(struct engine *engine, const struct err *err)
         return;
     }
     engine_lost_connection(engine);
-    react(engine, err);
+    setback_react(engine, err);
 }
 
 /* Some compare-and-set missed: those partitions are somebody else's; the rest goes on. */
@@ -453,7 +221,7 @@ static void advance_refresh(struct engine *engine)
 static void committed(struct engine *engine)
 {
     engine_succeeded(engine);
-    grow(engine);
+    setback_over(engine);
     advance(engine);
     advance_refresh(engine);
     count_flush(engine);
@@ -517,7 +285,7 @@ static void closed(struct engine *engine, bool ok, const struct err *err)
 {
     struct flush *flush = &engine->flush;
     if (ok && flush->planned.plan.trial) {
-        isolate(engine, true, NULL);
+        setback_isolate(engine, true, NULL);
     } else if (ok) {
         committed(engine);
     } else if (err->action == ERR_LOST && !flush->planned.plan.trial &&
@@ -542,7 +310,7 @@ void flush_answered(struct engine *engine, bool ok, const struct err *err)
         if (!ok)
             engine_lost_connection(engine);
         const struct err reason = flush->err;
-        react(engine, &reason);
+        setback_react(engine, &reason);
         return;
     }
     if (!ok) {
@@ -598,7 +366,7 @@ void flush_resolved(struct engine *engine, bool ok, const struct err *err)
     if (verdict == 1) {
         committed(engine);
     } else if (verdict == 0) {
-        (void)retry_later(engine, 0);
+        flush_again(engine, 0);
     } else {
         /* The new owner reads from the ledger, and publishes again what may be untold. */
         batch_drop_all(flush->batch);
