@@ -9,6 +9,9 @@
 #define BATCH_SHARE   32 /* one part is this fraction of the budget */
 #define PROCESS_BYTES (16 * MB)
 
+/* All changes of a batch may be of one attempt, and PostgreSQL takes no JSON document of 256 MB. */
+#define BATCH_BYTES_MAX (128 * MB)
+
 /* All partitions of the three topics; false when Kafka does not say. */
 static bool count_partitions(const struct settings *settings, const struct kafka_options *kafka,
                              size_t *ret, struct err *err)
@@ -47,6 +50,8 @@ bool memory_plan(const struct settings *settings, const struct kafka_options *ka
 
     size_t budget = (size_t)settings->memory_mb * MB;
     size_t batch = budget / BATCH_SHARE;
+    if (batch > BATCH_BYTES_MAX)
+        batch = BATCH_BYTES_MAX;
     size_t batch_min = 2 * (size_t)settings->max_value_bytes;
     if (batch < batch_min)
         batch = batch_min;

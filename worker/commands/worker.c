@@ -61,6 +61,7 @@ struct worker {
     int code;
     bool at_once; /* no time for anything, not even for freeing */
     bool restart;
+    bool signalled;
 };
 
 static int64_t now_ms(const struct worker *w)
@@ -124,7 +125,12 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 {
     (void)what;
     struct worker *w = arg;
-    if (w->stop_at_ms == 0) {
+    if (!w->signalled) {
+        w->signalled = true;
+        if (w->restart) { /* whoever wants an end does not want a new beginning */
+            w->restart = false;
+            w->code = EX_OK;
+        }
         stop(w, number == SIGINT ? "SIGINT" : "SIGTERM", EX_OK);
         return;
     }
@@ -141,6 +147,8 @@ static void check_ends(struct worker *w)
     const struct supervised *supervised = w->options->supervised;
     if (supervised->on && getppid() != supervised->supervisor)
         stop(w, "the supervisor is gone", EX_OK);
+    if (w->stop_at_ms != 0)
+        return; /* what is found out now changes nothing */
     if (w->journal.settings_refused)
         stop(w, "other settings are stored in the database", EX_CONFIG);
     if (w->journal.client_finished) {

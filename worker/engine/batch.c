@@ -38,7 +38,10 @@ struct span *batch_span(struct batch *batch, struct tp tp)
 
 static struct span *span_for(struct batch *batch, struct tp tp, int64_t position, int64_t now_ms)
 {
-    struct span *span = batch_span(batch, tp);
+    /* Records come in runs of one partition: mostly it is the last one's. */
+    struct span *span = batch->last != NULL ? &batch->spans[batch->last->span] : NULL;
+    if (span == NULL || span->dropped || !tp_equal(span->tp, tp))
+        span = batch_span(batch, tp);
     if (span != NULL)
         return span;
     if (batch->span_count == batch->span_capacity) {

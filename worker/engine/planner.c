@@ -66,8 +66,15 @@ static struct ledger_move *move_of(struct plan *plan, struct tp tp)
 
 /* --------------------------------------------------------------------------- the attempts */
 
+/* What a run of the batch is to this plan, looked up once and not for each of its records. */
+struct part {
+    bool planned;
+    struct ledger_move *move; /* NULL for view.refresh, and where nothing moves */
+};
+
 struct builder {
     const struct plan_request *request;
+    struct part *parts; /* by span */
     struct planned *planned;
     struct arena *arena;
     struct uuid_map attempts;
@@ -148,6 +155,19 @@ static bool chain_entry(struct builder *builder, struct built_fold **chain, stru
     return true;
 }
 
+static bool list_parts(struct builder *builder)
+{
+    const struct plan_request *request = builder->request;
+    const struct batch *batch = request->batch;
+    builder->parts = arena_calloc(builder->arena, batch->span_count + 1, sizeof *builder->parts);
+    for (size_t i = 0; builder->parts != NULL && i < batch->span_count; i++) {
+        const struct span *span = &batch->spans[i];
+        if (part_of_plan(request, span))
+            builder->parts[i] = (struct part){ true, move_of(&builder->planned->plan, span->tp) };
+    }
+    return builder->parts != NULL;
+}
+
 static bool chain_entries(struct builder *builder, struct built_fold **chain)
 {
     const struct plan_request *request = builder->request;
@@ -159,10 +179,10 @@ static bool chain_entries(struct builder *builder, struct built_fold **chain)
     size_t seen = 0;
     for (struct entry *entry = batch->first; entry != NULL; entry = entry->next) {
         reset_entry(entry);
-        const struct span *span = &batch->spans[entry->span];
-        if (seen++ >= request->entry_limit || !part_of_plan(request, span))
+        const struct part *part = &builder->parts[entry->span];
+        if (seen++ >= request->entry_limit || !part->planned)
             continue;
-        entry->move = move_of(&planned->plan, entry->record.tp);
+        entry->move = part->move;
         planned->entries[planned->entry_count++] = entry;
         if (!chain_entry(builder, chain, entry))
             return false;
@@ -265,9 +285,9 @@ bool plan_build(const struct plan_request *request, struct planned *ret)
     struct builder builder = { .request = request, .planned = ret, .arena = request->arena };
     uuid_map_init(&builder.attempts, builder.arena, request->secret);
     struct built_fold *chain = NULL;
-    return build_moves(request, &ret->plan) && chain_entries(&builder, &chain) &&
-           sort_folds(&builder, chain) && list_fast_way(&builder) && list_locks(&builder) &&
-           list_activities(&builder);
+    return build_moves(request, &ret->plan) && list_parts(&builder) &&
+           chain_entries(&builder, &chain) && sort_folds(&builder, chain) &&
+           list_fast_way(&builder) && list_locks(&builder) && list_activities(&builder);
 }
 
 bool plan_hits(const struct plan *plan)
