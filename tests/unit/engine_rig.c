@@ -90,6 +90,7 @@ static bool source_assign(void *self, const struct position *positions, size_t c
 {
     (void)err;
     struct engine_rig *rig = self;
+    rig->assigns++;
     for (int i = 0; i < TOPIC_COUNT; i++)
         rig->partitions[i].assigned = false;
     for (size_t i = 0; i < count; i++) {

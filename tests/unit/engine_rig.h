@@ -28,6 +28,7 @@ struct engine_rig {
     /* source */
     struct rig_partition partitions[TOPIC_COUNT];
     bool assigned_told, survey_wanted;
+    unsigned assigns;
     bool corrupt;     /* tell once that writes cannot be read on */
     size_t key_bytes; /* of records of attempt.writes; 0: the attempt's id */
     char key[1 << 20], value[512];

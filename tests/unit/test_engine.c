@@ -199,6 +199,21 @@ static void test_a_batch_that_is_too_much_gets_smaller(void **state)
     assert_int_equal(status.outcomes[OUTCOME_APPLIED] + status.outcomes[OUTCOME_DUPLICATE], 2000);
 }
 
+/* Each new list of positions throws away what was read ahead of all partitions. */
+static void test_a_lasting_halt_disturbs_nobody(void **state)
+{
+    struct engine_rig *rig = *state;
+    *log_of(rig, TOPIC_ACTIVITY) =
+        (struct rig_partition){ .end = 5, .next = 10, .published = 10, .committed = -1 };
+    engine_rig_start(rig);
+    engine_rig_run(rig, 3000);
+    assert_int_equal(rig->halts, 1);
+    unsigned assigns = rig->assigns;
+    engine_rig_run(rig, 300000);
+    assert_int_equal(rig->assigns, assigns);
+    assert_in_range(rig->halts, 4, 6); /* repeated every minute */
+}
+
 static void test_stop_leaves_no_lag_behind(void **state)
 {
     struct engine_rig *rig = *state;
@@ -230,6 +245,7 @@ int main(void)
         TEST(test_a_mark_that_must_wait_does_not_spin),
         TEST(test_refused_view_requests_hold_up_nobody),
         TEST(test_a_batch_that_is_too_much_gets_smaller),
+        TEST(test_a_lasting_halt_disturbs_nobody),
         TEST(test_stop_leaves_no_lag_behind),
     };
     return cmocka_run_group_tests_name("engine", tests, NULL, NULL);

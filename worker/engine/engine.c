@@ -131,19 +131,25 @@ void engine_drop(struct engine *engine, struct tp tp)
     batch_clear_if_void(engine->filling);
 }
 
-void engine_start_over(struct engine *engine, struct partition *partition)
+/* Only who is being read is taken out of the list: a new list costs all partitions what the source
+ * has read ahead. */
+static void leave_running(struct engine *engine, struct partition *partition,
+                          enum partition_state state)
 {
     engine_drop(engine, partition->tp);
-    partition_set(partition, PARTITION_SURVEYING);
-    engine->reassign = true;
+    engine->reassign = engine->reassign || partition->assigned;
+    partition_set(partition, state);
+}
+
+void engine_start_over(struct engine *engine, struct partition *partition)
+{
+    leave_running(engine, partition, PARTITION_SURVEYING);
 }
 
 void engine_halt(struct engine *engine, struct partition *partition, const char *reason,
                  const struct err *err)
 {
-    engine_drop(engine, partition->tp);
-    partition_set(partition, PARTITION_HALTED);
-    engine->reassign = true;
+    leave_running(engine, partition, PARTITION_HALTED);
     partition->look_again_ms = engine->now_ms + HALT_LOOK_MS;
     bool news = partition->halt == NULL || strcmp(partition->halt, reason) != 0;
     partition->halt = reason;
@@ -156,12 +162,10 @@ void engine_halt(struct engine *engine, struct partition *partition, const char 
 
 void engine_fence(struct engine *engine, struct partition *partition)
 {
-    engine_drop(engine, partition->tp);
+    leave_running(engine, partition, PARTITION_FENCED);
     engine->seen.fenced++;
-    partition_set(partition, PARTITION_FENCED);
     partition->look_again_ms = engine->now_ms + 500 + (int64_t)rng_below(&engine->rng, 2500);
     engine_note_partition(engine, NOTE_FENCED, partition, NULL, NULL);
-    engine->reassign = true;
 }
 
 void engine_heal(struct engine *engine, struct partition *partition)
@@ -218,15 +222,18 @@ static void commit_group(struct engine *engine)
         return;
     engine->group_is_behind = false;
     engine->commit_not_before_ms = engine->now_ms + COMMIT_EVERY_MS;
-    struct source *source = &engine->ports.source;
-    for (size_t i = 0; i < engine->partitions.count; i++) {
+    arena_reset(&engine->source_arena);
+    size_t count = 0, room = engine->partitions.count + 1;
+    struct position *positions = arena_calloc(&engine->source_arena, room, sizeof *positions);
+    for (size_t i = 0; positions != NULL && i < engine->partitions.count; i++) {
         const struct partition *partition = &engine->partitions.items[i];
         if (partition->state != PARTITION_RUNNING || !partition_in_ledger(partition) ||
             partition->ledger.published_offset < 0) /* not even the first "all" is confirmed */
             continue;
-        struct position position = { partition->tp, partition->ledger.published_offset };
-        source->commit(source->self, &position, 1);
+        positions[count++] = (struct position){ partition->tp, partition->ledger.published_offset };
     }
+    if (count > 0)
+        engine->ports.source.commit(engine->ports.source.self, positions, count);
 }
 
 /* --------------------------------------------------------------------------------- one step */

@@ -134,6 +134,7 @@ static void claimed_one(struct engine *engine, struct partition *partition,
             partition_set(partition, PARTITION_SURVEYING);
             return;
         }
+        partition->doubted = false; /* the next look begins with another survey, too */
         const struct err err = { ERR_HALT, "log_end",
                                  "the log ends before the ledger's next offset" };
         engine_halt(engine, partition, "log_end", &err);
