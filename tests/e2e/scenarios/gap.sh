@@ -51,6 +51,17 @@ accept_all 'log_end|anchor'
 expect 0 attemptd audit
 expect 1 attemptd audit --replay >replay.txt
 says 'NOT POSSIBLE' replay.txt || fail "a replay of a log that is not known"
+
+echo "-- by force, under a worker that runs: it may commit nothing more with the old state"
+end=$(sql "SELECT next_offset FROM ingest_progress WHERE topic LIKE '%writes' AND partition = 0")
+expect 65 attemptd accept-gap attempt.writes 0 --reason 'a test' --yes --force
+accept attempt.writes 0 --force --skip-to "$end"
+play --students 30 --seconds 1 --seed 5
+settle
+says 'has taken the partition over.*"partition":0' || fail "the worker was not fenced"
+[ "$(sql "SELECT first_offset FROM ingest_progress WHERE topic LIKE '%writes' AND partition = 0")" \
+    = "$end" ] || fail "the new generation begins elsewhere"
+expect 0 attemptd audit
 stop_worker
 
 echo "-- records are removed before they are read, and what they followed was not told"
@@ -123,8 +134,11 @@ run_worker
 within 40 says "halt topic=gap.attempt.writes partition=$partition reason=corrupt"
 expect 65 attemptd accept-gap attempt.writes "$partition" --reason 'a test' --yes 2>refused.txt
 says "skip-to $((broken + 1))" refused.txt || fail "it does not say where the log goes on"
-accept attempt.writes "$partition" --skip-to $((broken + 1))
+drops=$(drops_of_all)
+accept attempt.writes "$partition" --skip-to $((broken + 1)) >accepted.txt
 settle
+says 'caches are to drop everything' accepted.txt || fail "what was applied before it was not told"
+[ "$(drops_of_all)" = $((drops + 1)) ] || fail "caches are not told to drop all"
 [ "$(sql "SELECT answers::text FROM attempts WHERE id = '7f0e9c1a-3c1d-4b0e-9a51-00000000000a'")" \
     = '{"q1": "A", "q3": "A", "q4": "A"}' ] || fail "what came around the broken record"
 stop_worker
