@@ -89,7 +89,7 @@ $(foreach kind,unit pg kafka,$(eval $(call test_program_rule,$(kind))))
 
 $(BUILD)/tests/simulate: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/sim/*.c)) $(LIBS)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc -o $@ $^ $(LDLIBS)
 
 SCHEDULES := $(if $(SANITIZE),1500,10000)
 
@@ -100,7 +100,8 @@ check-unit: $(UNIT_TESTS)
 	@set -e; for t in $^; do $$t; done
 
 check-sim: $(SIM_TESTS)
-	@set -e; for t in $^; do $$t --schedules $(SCHEDULES) --jobs 2; done
+	@set -e; for t in $^; do $$t --schedules $(SCHEDULES) --jobs 2; \
+	    $$t --torture --schedules 5 --jobs 2; done
 
 .PHONY: simulate mutants
 simulate: $(SIM_TESTS) ## play schedules for SECONDS=60, with all processors

@@ -82,7 +82,13 @@
     X(VERSION_JUMP, "version jump")                                                                \
     X(CONSTRAINT, "record dead-lettered for a constraint")                                         \
     X(SPLIT, "attempt in two partitions explained by an interleaving")                             \
-    X(VIEW_REQUEST, "view refresh asked for")
+    X(VIEW_REQUEST, "view refresh asked for")                                                      \
+    X(LEDGER_MISSING, "ledger row gone")                                                           \
+    X(CORRUPT, "unreadable record")                                                                \
+    X(BUG, "database says that we have a bug")                                                     \
+    X(FOREIGN, "row written by another session")                                                   \
+    X(NO_MEMORY, "allocation failed")                                                              \
+    X(RESTORED, "database restored to an older state")
 
 enum cover {
 #define X(name, text) COVER_##name,
@@ -99,11 +105,14 @@ struct sim {
     int64_t now_ms;
     uint64_t commit_serial; /* transactions committed so far, in order */
     bool calm;              /* every fault is healed: nothing new goes wrong */
+    bool lucky;             /* nothing goes wrong in this action: it was edited out */
     bool verbose;
-    struct arena arena; /* of this schedule */
-    struct buf text;    /* scratch */
-    uint64_t *cover;    /* COVER_COUNT counters, over all schedules */
-    char rule[512];     /* the first broken rule; empty while all is well */
+    bool torture;          /* one allocation fails, and it is named already */
+    struct arena arena;    /* of this schedule */
+    struct buf text;       /* scratch */
+    uint64_t *cover;       /* COVER_COUNT counters, over all schedules */
+    char rule[512];        /* the first broken rule; empty while all is well */
+    const char *rule_kind; /* the same for the same rule, whatever its numbers */
 };
 
 /* Uniform in [0, bound). */
@@ -121,7 +130,7 @@ static inline bool sim_one_in(struct sim *sim, int n)
 /* A fault: once in `n` times, and never once the world is calm. */
 static inline bool sim_strikes(struct sim *sim, int n)
 {
-    return !sim->calm && sim_one_in(sim, n);
+    return !sim->calm && sim_one_in(sim, n) && !sim->lucky;
 }
 
 static inline void sim_cover(struct sim *sim, enum cover cover)

@@ -23,7 +23,8 @@ static const char *tp_text(int tp)
 /*
  * Judges one record by the model and holds it against the row that the transaction wrote for it
  * (NULL when none). False when they differ; then *ret_why says how. `raced`: another worker may
- * have changed the row between the trial that found the record refused and the commit.
+ * have changed the row between the trial that found the record refused and the commit, or
+ * made it after this one had looked for it: a row that is not there cannot be locked.
  */
 static bool explain(struct model_row *model, const struct sim_record *record,
                     const struct db_outcome_row *row, bool raced, struct verdict *ret,
@@ -43,6 +44,12 @@ static bool explain(struct model_row *model, const struct sim_record *record,
         *ret_why = "dead-lettered for a constraint that did not refuse it";
         *ret = (struct verdict){ .outcome = OUTCOME_DEAD, .reason = REASON_CONSTRAINT };
         return meaning->refused != REFUSE_NEVER && written;
+    }
+    if (raced && row != NULL && row->outcome == OUTCOME_DEAD &&
+        row->reason == REASON_VERSION_JUMP && !meaning->poison &&
+        meaning->expected - 1 > SIM_VERSION_JUMP) {
+        *ret = (struct verdict){ .outcome = OUTCOME_DEAD, .reason = REASON_VERSION_JUMP };
+        return true;
     }
     bool submission =
         verdict.outcome == OUTCOME_APPLIED && meaning->type == EVENT_SUBMITTED && !meaning->poison;
@@ -311,8 +318,8 @@ static void check_move(struct sim_db *db, struct db_tx *tx, const struct db_move
                     tx->owner, db->progress[move->tp].owner);
     if (partition->replaced && move->to > move->from)
         sim_violate(sim, "%s: goes on with a log that is not the ledger's", tp_text(move->tp));
-    if (move->to > partition->high)
-        sim_violate(sim, "%s: next_offset beyond the end of the log", tp_text(move->tp));
+    if (move->to > sim_log_readable(partition))
+        sim_violate(sim, "%s: next_offset beyond what can be read of the log", tp_text(move->tp));
     struct tally tally = { .either = 0 };
     int64_t last = -1;
     for (int64_t offset = move->from; offset < move->to && !sim_broken(sim); offset++) {

@@ -1,4 +1,5 @@
 #include "tests/sim/sim_crew.h"
+#include "tests/sim/sim_memory.h"
 #include "tests/sim/sim_run.h"
 
 #include <stdatomic.h>
@@ -11,7 +12,7 @@
 #include <unistd.h>
 
 struct seat {
-    uint64_t played, seed;
+    uint64_t played, seed, fail_at;
     uint64_t cover[COVER_COUNT];
     bool broken;
     char rule[512];
@@ -29,6 +30,24 @@ double crew_now_s(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+static void play_seed(const struct crew_task *task, struct sim_run *run, struct seat *seat)
+{
+    /* The first round only counts: no allocation has the number 2^64 - 1. */
+    uint64_t count = 0;
+    struct sim_edits edits = { .fail_at = task->torture ? UINT64_MAX : 0 };
+    do {
+        seat->fail_at = edits.fail_at;
+        seat->broken = !sim_run_edited(run, seat->seed, &edits, false, seat->cover);
+        seat->played++;
+        if (edits.fail_at == UINT64_MAX) {
+            count = memory_count();
+            edits.fail_at = 0;
+        }
+        edits.fail_at++;
+    } while (!seat->broken && task->torture && edits.fail_at <= count);
+    memcpy(seat->rule, run->sim.rule, sizeof seat->rule);
+}
+
 static void play(const struct crew_task *task, int number, struct board *board)
 {
     struct seat *seat = &board->seats[number];
@@ -43,12 +62,9 @@ static void play(const struct crew_task *task, int number, struct board *board)
         if (task->seconds > 0 && crew_now_s() - begun >= task->seconds)
             break;
         seat->seed = task->first + i;
-        if (!sim_run(run, seat->seed, false, seat->cover)) {
-            seat->broken = true;
-            memcpy(seat->rule, run->sim.rule, sizeof seat->rule);
+        play_seed(task, run, seat);
+        if (seat->broken)
             atomic_store(&board->over, true);
-        }
-        seat->played++;
     }
     sim_release(&run->sim);
     free(run);
@@ -75,6 +91,7 @@ static void add_up(const struct board *board, int jobs, struct crew_result *ret)
         if (seat->broken && (!ret->broken || seat->seed < ret->seed)) {
             ret->broken = true;
             ret->seed = seat->seed;
+            ret->fail_at = seat->fail_at;
             memcpy(ret->rule, seat->rule, sizeof ret->rule);
         }
     }

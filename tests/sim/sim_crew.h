@@ -16,6 +16,7 @@ struct crew_task {
     uint64_t first, schedules;
     double seconds; /* 0 for no limit */
     int jobs;       /* 1 to CREW_MAX */
+    bool torture;   /* each schedule once more for every allocation of the engine, which fails */
 };
 
 struct crew_result {
@@ -23,6 +24,7 @@ struct crew_result {
     uint64_t cover[COVER_COUNT];
     bool broken;
     uint64_t seed; /* if broken */
+    uint64_t fail_at;
     char rule[512];
 };
 

@@ -70,6 +70,16 @@ struct db_tx {
     unsigned views; /* bits */
 };
 
+/* A backup. */
+struct db_past {
+    bool taken;
+    uint64_t serial;
+    struct db_attempt attempts[SIM_ATTEMPTS];
+    struct db_progress progress[SIM_TPS];
+    bool activity[SIM_ACTIVITIES];
+    struct model_row model[SIM_ATTEMPTS];
+};
+
 struct sim_db {
     struct sim *sim;
     struct sim_log *log;
@@ -86,6 +96,7 @@ struct sim_db {
     const struct db_tx *activity_lock[SIM_ACTIVITIES];
     uint64_t view_requested[SIM_VIEWS]; /* commit serial of the last request */
     struct model_row model[SIM_ATTEMPTS];
+    struct db_past past;
 };
 
 void db_init(struct sim_db *db, struct sim *sim, struct sim_log *log,

@@ -1,4 +1,5 @@
 /* What can go wrong from outside the worker, beside what the ports do by themselves. */
+#include "tests/sim/sim_past.h"
 #include "tests/sim/sim_run.h"
 
 static struct sim_worker *any_worker(struct sim_run *run)
@@ -27,7 +28,7 @@ static void group_lies(struct sim_run *run)
     struct sim *sim = &run->sim;
     int tp = sim_below(sim, 2) * SIM_PARTITIONS + sim_below(sim, run->log.partitions);
     struct sim_partition *partition = &run->log.tps[tp];
-    if (!run->db.progress[tp].exists)
+    if (!run->db.progress[tp].exists || partition->replaced)
         return;
     sim_cover(sim, COVER_GROUP_LIE);
     partition->has_committed = !sim_one_in(sim, 4);
@@ -59,10 +60,11 @@ static void replace_log(struct sim_run *run)
     int tp = sim_below(sim, 2) * SIM_PARTITIONS + sim_below(sim, run->log.partitions);
     struct sim_partition *partition = &run->log.tps[tp];
     const struct db_progress *row = &run->db.progress[tp];
-    if (partition->replaced || !row->exists || run->db.progress_lock[tp] != NULL)
+    if (partition->replaced || partition->corrupt || !row->exists ||
+        run->db.progress_lock[tp] != NULL)
         return;
     const char *halt = NULL;
-    int variant = sim_below(sim, 3);
+    int variant = sim_below(sim, 4);
     if (variant == 0 && row->next > partition->low) {
         partition->high = row->next - 1;
         halt = "log_end";
@@ -77,6 +79,8 @@ static void replace_log(struct sim_run *run)
         record->wire.value = BYTES("{\"another\":\"log\"}");
         record->wire.timestamp_ms += sim_below(sim, 2);
         halt = "anchor";
+    } else if (variant == 3 && partition->has_committed) {
+        halt = "ledger_missing";
     }
     if (halt == NULL)
         return;
@@ -85,8 +89,40 @@ static void replace_log(struct sim_run *run)
             worker_reap(&run->workers[i]);
     partition->replaced = true;
     run->halt[tp] = halt;
+    if (variant == 3) {
+        run->db.progress[tp].exists = false;
+        sim_cover(sim, COVER_LEDGER_MISSING);
+    }
     sim_cover(sim, COVER_REPLACED);
     sim_tell(sim, "tp %d: the log is another one: %s", tp, halt);
+}
+
+/* From some record on, nobody has read it yet, a log cannot be read. */
+static void corrupt_log(struct sim_run *run)
+{
+    struct sim *sim = &run->sim;
+    int tp = sim_below(sim, 2) * SIM_PARTITIONS + sim_below(sim, run->log.partitions);
+    struct sim_partition *partition = &run->log.tps[tp];
+    if (partition->replaced || partition->corrupt)
+        return;
+    partition->corrupt = true;
+    partition->corrupt_at = partition->high;
+    run->halt[tp] = "corrupt";
+    sim_tell(sim, "tp %d: cannot be read from %lld on", tp, (long long)partition->high);
+}
+
+/* All stop, an older backup is put back, and they begin again from there. */
+static void restore(struct sim_run *run)
+{
+    if (!db_may_return(&run->db))
+        return;
+    for (int i = 0; i < run->worker_count; i++) {
+        if (run->workers[i].alive)
+            worker_reap(&run->workers[i]);
+        for (int k = 0; k < STORE_BACKENDS; k++)
+            db_rollback(&run->db, &run->workers[i].backends[k].tx);
+    }
+    db_return(&run->db);
 }
 
 static void worker_fault(struct sim_run *run, struct sim_worker *worker)
@@ -125,7 +161,7 @@ void run_fault(struct sim_run *run)
 {
     struct sim *sim = &run->sim;
     struct sim_worker *worker = any_worker(run);
-    switch (sim_below(sim, 16)) {
+    switch (sim_below(sim, 19)) {
     case 0:
         run->rebalance_at = sim->now_ms;
         break;
@@ -162,6 +198,18 @@ void run_fault(struct sim_run *run)
     case 7:
         if (sim_one_in(sim, 6))
             replace_log(run);
+        else if (sim_one_in(sim, 12))
+            corrupt_log(run);
+        break;
+    case 8:
+    case 9:
+        db_foreign_write(&run->db);
+        break;
+    case 10:
+        if (sim_one_in(sim, 2))
+            db_remember(&run->db);
+        else if (sim_one_in(sim, 2))
+            restore(run);
         break;
     default:
         worker_fault(run, worker);
@@ -184,7 +232,7 @@ void run_heal(struct sim_run *run)
             worker->store.ready_ms = sim->now_ms + 100;
         if (worker->publisher.room < 2)
             worker->publisher.room = 2;
-        if (!worker->alive)
+        while (!worker->alive) /* also the one allocation that fails may be here */
             worker_start(worker);
     }
     run->rebalance_at = sim->now_ms;

@@ -40,6 +40,12 @@ struct sim_record *sim_log_at(struct sim_log *log, struct tp tp, int64_t offset)
     return record->present ? record : NULL;
 }
 
+int64_t sim_log_readable(const struct sim_partition *partition)
+{
+    bool cut = partition->corrupt && partition->corrupt_at < partition->high;
+    return cut ? partition->corrupt_at : partition->high;
+}
+
 int64_t sim_log_count(struct sim_log *log, struct tp tp, int64_t from, int64_t to)
 {
     int64_t count = 0;

@@ -70,6 +70,8 @@ struct sim_partition {
     int64_t low, high;
     bool has_committed; /* by the consumer group */
     int64_t committed;
+    bool corrupt; /* it cannot be read at `corrupt_at`, nor beyond */
+    int64_t corrupt_at;
     bool replaced; /* the ledger does not know this log any more: it must halt */
 };
 
@@ -87,6 +89,9 @@ struct sim_record *sim_log_append(struct sim_log *log, struct tp tp);
 
 /* One at that offset, NULL for a hole or outside the log. */
 struct sim_record *sim_log_at(struct sim_log *log, struct tp tp, int64_t offset);
+
+/* Where reading ends: the end of the log, or a record that cannot be read. */
+int64_t sim_log_readable(const struct sim_partition *partition);
 
 /* Records (not holes) in [from, to). */
 int64_t sim_log_count(struct sim_log *log, struct tp tp, int64_t from, int64_t to);

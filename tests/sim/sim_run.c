@@ -1,5 +1,6 @@
 #include "tests/sim/sim_run.h"
 #include "tests/sim/sim_check.h"
+#include "tests/sim/sim_memory.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -23,7 +24,7 @@ static void draw_options(struct sim_run *run)
         options->topics[topic] = sim_topic_name((enum topic)topic);
 }
 
-static void begin(struct sim_run *run, uint64_t seed, bool verbose, uint64_t *cover)
+static void begin(struct sim_run *run, uint64_t seed, bool torture, bool verbose, uint64_t *cover)
 {
     struct arena arena = run->sim.arena;
     struct buf text = run->sim.text;
@@ -31,6 +32,7 @@ static void begin(struct sim_run *run, uint64_t seed, bool verbose, uint64_t *co
     run->sim = (struct sim){ .seed = seed,
                              .rng = { seed * 0x9e3779b97f4a7c15u + 1 },
                              .now_ms = 1,
+                             .torture = torture,
                              .verbose = verbose,
                              .arena = arena,
                              .text = text,
@@ -73,21 +75,35 @@ static void tick(struct sim_run *run)
         sim_store_tick(&run->workers[i].store);
 }
 
-static void act(struct sim_run *run)
+/* Every action has a random source of its own: leaving one out does not change the dice of others.
+ */
+static void reseed(struct sim *sim, int action, int part)
+{
+    sim->rng.state = sim->seed * 0x9e3779b97f4a7c15u + (uint64_t)action * 0xd1342543de82ef95u +
+                     (uint64_t)part * 0xaf251af3b0f025b5u;
+    sim->rng.state = rng_next(&sim->rng);
+}
+
+static void act(struct sim_run *run, int action, unsigned left_out)
 {
     struct sim *sim = &run->sim;
+    reseed(sim, action, 1);
+    sim->lucky = left_out & EDIT_LUCK;
     int dice = sim_below(sim, 100);
-    if (dice < 60) {
+    if (left_out & EDIT_ACT) {
+        ;
+    } else if (dice < 60) {
         struct sim_worker *worker = &run->workers[sim_below(sim, run->worker_count)];
         if (worker->alive && sim->now_ms >= worker->frozen_until)
             worker_step(worker);
     } else if (dice < 75) {
-        for (int i = 1 + sim_below(sim, 8); i > 0; i--)
+        for (int i = left_out & EDIT_FEW ? 1 : 1 + sim_below(sim, 8); i > 0; i--)
             workload_produce(&run->workload);
     } else {
         sim->now_ms += sim_one_in(sim, 20) ? sim_below(sim, 1500) : 1 + sim_below(sim, 15);
     }
-    if (sim_one_in(sim, run->rough))
+    reseed(sim, action, 2);
+    if (sim_one_in(sim, run->rough) && !(left_out & EDIT_FAULT))
         run_fault(run);
     tick(run);
 }
@@ -102,7 +118,12 @@ static bool settled(struct sim_run *run)
         if (!partition->exists || partition->replaced)
             continue;
         if (sim_tp(tp).topic != TOPIC_REFRESH) {
-            if (!row->exists || row->next != partition->high || row->published != row->next)
+            bool corrupt = partition->corrupt && partition->corrupt_at < partition->high;
+            if (!row->exists)
+                return false;
+            /* What a halted partition has not yet noted as published is published again. */
+            if (corrupt ? sim_log_count(&run->log, sim_tp(tp), row->next, partition->corrupt_at) > 0
+                        : row->next != partition->high || row->published != row->next)
                 return false;
             continue;
         }
@@ -190,7 +211,8 @@ static void until_settled(struct sim_run *run)
 static void check_halts(struct sim_run *run)
 {
     for (int tp = 0; tp < SIM_TPS; tp++) {
-        if (run->halt[tp] == NULL)
+        const struct sim_partition *log = &run->log.tps[tp];
+        if (run->halt[tp] == NULL || (log->corrupt && log->corrupt_at >= log->high))
             continue;
         for (int i = 0; i < run->worker_count; i++) {
             struct engine_status status;
@@ -200,7 +222,8 @@ static void check_halts(struct sim_run *run)
                 if (sim_tp_index(partition->tp) != tp)
                     continue;
                 /* It may just be looking again. */
-                if (partition->halt == NULL || partition->state == PARTITION_RUNNING ||
+                if (partition->halt == NULL ||
+                    (partition->state == PARTITION_RUNNING && !log->corrupt) ||
                     strcmp(partition->halt, run->halt[tp]) != 0)
                     sim_violate(&run->sim, "tp %d: should be halted by %s, is %s", tp,
                                 run->halt[tp], partition_state_name(partition->state));
@@ -235,11 +258,21 @@ static void until_stopped(struct sim_run *run)
 
 bool sim_run(struct sim_run *run, uint64_t seed, bool verbose, uint64_t cover[COVER_COUNT])
 {
-    begin(run, seed, verbose, cover);
+    return sim_run_edited(run, seed, NULL, verbose, cover);
+}
+
+bool sim_run_edited(struct sim_run *run, uint64_t seed, const struct sim_edits *edits, bool verbose,
+                    uint64_t cover[COVER_COUNT])
+{
+    memory_reset();
+    memory_fail_at(edits != NULL ? edits->fail_at : 0);
+    begin(run, seed, edits != NULL && edits->fail_at != 0, verbose, cover);
     struct sim *sim = &run->sim;
-    int actions = 150 + sim_below(sim, 500);
-    for (int i = 0; i < actions && !sim_broken(sim); i++)
-        act(run);
+    run->actions = 150 + sim_below(sim, SIM_ACTIONS_MAX - 150);
+    for (int i = 0; i < run->actions && !sim_broken(sim); i++)
+        act(run, i, edits != NULL ? edits->left_out[i] : 0);
+    reseed(sim, run->actions, 0);
+    sim->lucky = false;
     /* A worker that was told to stop may finish that first; the others live on. */
     for (int i = 0; i < run->worker_count; i++)
         if (run->workers[i].alive && run->workers[i].stopping)

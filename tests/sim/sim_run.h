@@ -38,12 +38,32 @@ struct sim_run {
     struct engine_options options;
     struct sim_worker workers[SIM_WORKERS];
     int worker_count;
+    int actions;
     int incarnations;
     int64_t rebalance_at; /* 0 for none */
     int64_t heal_schema_at;
     const char *halt[SIM_TPS]; /* of replaced logs: how it must halt */
     int rough;                 /* the smaller, the more goes wrong */
 };
+
+/* Parts of a schedule that are left out, to find the ones that matter. */
+enum sim_edit {
+    EDIT_ACT = 1,   /* the action */
+    EDIT_FAULT = 2, /* the fault beside it */
+    EDIT_LUCK = 4,  /* what goes wrong in ports and processes meanwhile */
+    EDIT_FEW = 8    /* one record instead of several */
+};
+
+#define SIM_ACTIONS_MAX 650
+
+struct sim_edits {
+    uint8_t left_out[SIM_ACTIONS_MAX]; /* bits of enum sim_edit */
+    uint64_t fail_at;                  /* this allocation of the engine fails; 0 for none */
+};
+
+/* The same with edits (NULL for none), of which each leaves the rest of the schedule as it is. */
+bool sim_run_edited(struct sim_run *run, uint64_t seed, const struct sim_edits *edits, bool verbose,
+                    uint64_t cover[COVER_COUNT]);
 
 /* Plays the schedule of `seed`. False when a rule was broken; run->sim.rule says which. */
 bool sim_run(struct sim_run *run, uint64_t seed, bool verbose, uint64_t cover[COVER_COUNT]);

@@ -94,7 +94,9 @@ static void source_next(void *self, struct source_event *ret)
         source->assigned = source->reading = 0;
     if (news.kind == SOURCE_TROUBLE || news.kind == SOURCE_STOPPED)
         err_set(&ret->err, news.kind == SOURCE_STOPPED ? ERR_HALT : ERR_RETRY,
-                news.kind == SOURCE_STOPPED ? "OFFSET_OUT_OF_RANGE" : "_ALL_BROKERS_DOWN",
+                news.corrupt                  ? "corrupt"
+                : news.kind == SOURCE_STOPPED ? "OFFSET_OUT_OF_RANGE"
+                                              : "_ALL_BROKERS_DOWN",
                 "simulated");
 }
 
@@ -119,8 +121,19 @@ static enum read_result source_read(void *self, struct tp tp, struct record *ret
                                                        .offset = *position });
         return READ_NOTHING;
     }
-    while (*position < partition->high && !partition->records[*position].present)
+    int64_t readable = sim_log_readable(partition);
+    while (*position < readable && !partition->records[*position].present)
         (*position)++;
+    if (*position == readable && readable < partition->high) {
+        sim_cover(source->sim, COVER_CORRUPT);
+        source->reading &= ~(1u << i);
+        sim_source_add_news(source, (struct sim_news){ .kind = SOURCE_STOPPED,
+                                                       .at_ms = source->sim->now_ms,
+                                                       .tp = i,
+                                                       .offset = *position,
+                                                       .corrupt = true });
+        return READ_NOTHING;
+    }
     if (*position < partition->high) {
         if (!(*source->group_assigned & 1u << i))
             sim_cover(source->sim, COVER_ZOMBIE_READ);

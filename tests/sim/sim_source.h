@@ -18,6 +18,7 @@ struct sim_news {
     unsigned tps; /* bits: ASSIGNED */
     int tp;       /* STOPPED, SUSPECT; -1 for none */
     int64_t offset;
+    bool corrupt; /* STOPPED: otherwise out of range */
 };
 
 struct sim_source {

@@ -1,4 +1,5 @@
 #include "tests/sim/sim_store.h"
+#include "tests/sim/sim_memory.h"
 
 #define LOCK_TIMEOUT_MS    1500
 #define IDLE_TX_TIMEOUT_MS 2000
@@ -10,7 +11,8 @@ enum fault {
     FAULT_LOST_LATER, /* CLOSE: the backend commits when the client is long gone */
     FAULT_WARNING,    /* CLOSE: committed or not, the connection lives */
     FAULT_RETRY,
-    FAULT_RESOURCE
+    FAULT_RESOURCE,
+    FAULT_BUG
 };
 
 void sim_store_init(struct sim_store *store, struct sim_db *db, struct sim_backend *backends)
@@ -102,6 +104,8 @@ static int draw_fault(struct sim *sim, enum store_step step)
     }
     if (!sim_strikes(sim, 25))
         return FAULT_NONE;
+    if (sim_one_in(sim, 10))
+        return FAULT_BUG;
     static const int faults[] = { FAULT_LOST_BEFORE, FAULT_LOST_AFTER, FAULT_RETRY, FAULT_RETRY,
                                   FAULT_RESOURCE };
     int fault = faults[sim_below(sim, 5)];
@@ -165,6 +169,10 @@ static bool fails_before(struct sim_store *store)
     case FAULT_RESOURCE:
         sim_cover(sim, COVER_RESOURCE);
         fail_in_tx(store, ERR_RESOURCE, "53100");
+        return true;
+    case FAULT_BUG:
+        sim_cover(sim, COVER_BUG);
+        fail_in_tx(store, ERR_BUG, "42601");
         return true;
     default:
         return false;
@@ -278,7 +286,9 @@ static enum store_state store_poll(void *self, struct err *ret_err)
         sim_violate(store->db->sim, "protocol: poll without a call");
         return STORE_BUSY;
     }
+    memory_leave();
     sim_store_tick(store);
+    memory_enter();
     if (!store->done)
         return STORE_BUSY;
     store->call = NULL;
@@ -309,8 +319,10 @@ static void store_abandon(void *self)
 {
     struct sim_store *store = self;
     store->on_call(store->worker);
+    memory_leave();
     if (!*store->crashed)
         sim_store_disconnect(store);
+    memory_enter();
 }
 
 struct store sim_store_port(struct sim_store *store)

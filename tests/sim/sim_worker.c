@@ -1,4 +1,5 @@
 /* Processes: started, stepped, killed at any of their port calls; and the group they form. */
+#include "tests/sim/sim_memory.h"
 #include "tests/sim/sim_run.h"
 
 #define HURRIES_MAX 5000 /* steps in a row that ask for another one at once */
@@ -38,6 +39,26 @@ static void note(void *self, const struct note *note)
              (long long)note->number);
 }
 
+/* Now and then one of the next few allocations fails. */
+static void enter_engine(struct sim *sim, int n)
+{
+    if (!sim->torture && sim_strikes(sim, n))
+        memory_fail_at(memory_count() + 1 + (uint64_t)sim_below(sim, 6));
+    memory_enter();
+}
+
+static void leave_engine(struct sim *sim)
+{
+    memory_leave();
+    bool failed = memory_failed();
+    if (failed) {
+        sim_cover(sim, COVER_NO_MEMORY);
+        sim_tell(sim, "there was no memory");
+    }
+    if (failed || !sim->torture)
+        memory_fail_at(0);
+}
+
 void worker_start(struct sim_worker *worker)
 {
     struct sim_run *run = worker->run;
@@ -65,7 +86,13 @@ void worker_start(struct sim_worker *worker)
         .clock = { .self = sim, .monotonic_ms = sim_clock_ms, .wall_us = sim_clock_us },
     };
     run->options.seed = rng_next(&sim->rng);
+    enter_engine(sim, 30);
     worker->engine = engine_new(&run->options, &ports);
+    leave_engine(sim);
+    if (worker->engine == NULL) {
+        worker->alive = false;
+        return;
+    }
     sim_tell(sim, "worker %d starts", worker->incarnation);
     run->rebalance_at = sim->now_ms + 1 + sim_below(sim, 5);
 }
@@ -86,7 +113,9 @@ void worker_reap(struct sim_worker *worker)
 void worker_step(struct sim_worker *worker)
 {
     struct sim *sim = &worker->run->sim;
+    enter_engine(sim, 300);
     int64_t delay = engine_step(worker->engine);
+    leave_engine(sim);
     worker->wake_ms = sim->now_ms + (delay < 0 ? 0 : delay);
     if (delay < 0)
         sim_violate(sim, "engine_step wants to be called %lld ms ago", (long long)-delay);

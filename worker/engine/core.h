@@ -94,6 +94,7 @@ struct engine {
     int64_t now_ms;  /* read once a step */
 
     struct partition_table partitions;
+    struct source_event unplaced; /* an assignment that there was no memory for; or NOTHING */
     struct batch batches[2];
     struct batch *filling; /* the other one belongs to the flush */
     struct flush flush;

@@ -25,15 +25,21 @@ static void forget_assignment(struct engine *engine)
     engine->reassign = false;
 }
 
-static void assigned(struct engine *engine, const struct source_event *news)
+/* The group tells an assignment once: without memory for it no other news is heard. */
+static bool place_assignment(struct engine *engine)
 {
-    forget_assignment(engine);
+    const struct source_event *news = &engine->unplaced;
+    if (news->kind == SOURCE_NOTHING)
+        return true;
     if (!partition_table_assign(&engine->partitions, news->tps, news->tp_count)) {
         const struct err err = { ERR_RESOURCE, "memory", "no memory for the assignment" };
         engine_trouble(engine, &err);
+        return false;
     }
+    engine->unplaced.kind = SOURCE_NOTHING;
     engine->survey_not_before_ms = engine->now_ms;
     engine->reassign = true;
+    return true;
 }
 
 /* view.refresh has no row in the ledger: the group's offset is enough, from the start without. */
@@ -115,14 +121,15 @@ static void stopped(struct engine *engine, const struct source_event *news)
 void intake_news(struct engine *engine)
 {
     struct source *source = &engine->ports.source;
-    for (;;) {
+    while (place_assignment(engine)) {
         struct source_event news = { .kind = SOURCE_NOTHING };
         source->next(source->self, &news);
         switch (news.kind) {
         case SOURCE_NOTHING:
             return;
         case SOURCE_ASSIGNED:
-            assigned(engine, &news);
+            forget_assignment(engine);
+            engine->unplaced = news;
             break;
         case SOURCE_REVOKED:
             forget_assignment(engine);

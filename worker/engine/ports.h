@@ -46,9 +46,9 @@ enum source_event_kind {
 
 struct source_event {
     enum source_event_kind kind;
-    const struct tp *tps; /* ASSIGNED; valid until the next call */
+    const struct tp *tps; /* ASSIGNED; valid until the next call of next() */
     size_t tp_count;
-    const struct log_facts *facts; /* SURVEYED; valid until the next call */
+    const struct log_facts *facts; /* SURVEYED; the same */
     size_t fact_count;
     struct tp tp; /* STOPPED, and SUSPECT if `has_tp` */
     bool has_tp;
