@@ -319,8 +319,26 @@ static bool name_topics(struct settings *settings, struct err *err)
     return true;
 }
 
+/* libpq would take any other word for the name of a database on this host. The value is not shown:
+ * what is no URL cannot be masked. */
+static bool check_url(const struct settings *settings, const char *name, const char *value,
+                      struct err *err)
+{
+    if (value == NULL || *value == '\0' || strncmp(value, "postgresql://", 13) == 0 ||
+        strncmp(value, "postgres://", 11) == 0 ||
+        (strstr(value, "://") == NULL && strchr(value, '=') != NULL))
+        return true;
+    return refuse(settings, name, "...",
+                  "allowed is postgresql://USER@HOST:PORT/DATABASE, or libpq's words "
+                  "(host=... dbname=...)",
+                  err);
+}
+
 static bool check_words(const struct settings *settings, struct err *err)
 {
+    if (!check_url(settings, "DATABASE_URL", settings->database_url, err) ||
+        !check_url(settings, "DATABASE_REPLICA_URL", settings->database_replica_url, err))
+        return false;
     const char *schema = settings->schema;
     size_t len = strlen(schema);
     if (len == 0 || len > 63 || strspn(schema, "abcdefghijklmnopqrstuvwxyz0123456789_") != len ||

@@ -21,8 +21,7 @@ struct pg_client *facts_connect(const struct settings *settings, bool replica_ok
     return pg_client_connect(&options, &client, err) ? client : NULL;
 }
 
-/* A table or schema that is not there is not a fault of the statement. */
-static void explain_missing(struct err *err, const char *schema)
+void facts_explain_missing(struct err *err, const char *schema)
 {
     if (strcmp(err->code, "42P01") == 0 || strcmp(err->code, "3F000") == 0 ||
         strcmp(err->code, "42703") == 0 || strcmp(err->code, "42883") == 0)
@@ -37,7 +36,7 @@ json_t *facts_from_database(struct pg_client *client, const char *file, const ch
 {
     struct pg_rows *rows = NULL;
     if (!pg_client_run(client, file, params, param_count, &rows, err)) {
-        explain_missing(err, pg_client_schema(client));
+        facts_explain_missing(err, pg_client_schema(client));
         return NULL;
     }
     json_t *document = json_loads(pg_rows_text(rows, 0, 0, ""), 0, NULL);

@@ -21,6 +21,9 @@ struct pg_client *facts_connect(const struct settings *settings, bool replica_ok
 json_t *facts_from_database(struct pg_client *client, const char *file, const char *const *params,
                             size_t param_count, struct err *err);
 
+/* A table or schema that is not there is no fault of the statement: says what to do instead. */
+void facts_explain_missing(struct err *err, const char *schema);
+
 /* Does anybody answer at all? If not, `err` names the brokers. */
 bool facts_kafka_answers(struct kafka_admin *admin, const struct settings *settings,
                          struct err *err);

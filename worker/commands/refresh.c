@@ -1,6 +1,7 @@
 #include "worker/commands/refresh.h"
 
 #include "worker/commands/command.h"
+#include "worker/commands/facts.h"
 #include "worker/postgres/refresh.h"
 
 #include <getopt.h>
@@ -61,6 +62,7 @@ static void refresh_one(struct job *job, const char *view)
         report(job, view, &refresh);
         return;
     }
+    facts_explain_missing(&err, pg_client_schema(job->client));
     job->code = command_fail("refresh", &err);
     if (job->json) {
         json_t *item =
@@ -74,6 +76,7 @@ static void refresh_all(struct job *job)
     struct pg_rows *rows = NULL;
     struct err err = { 0 };
     if (!pg_client_run(job->client, "housekeeper_views.sql", NULL, 0, &rows, &err)) {
+        facts_explain_missing(&err, pg_client_schema(job->client));
         job->code = command_fail("refresh", &err);
         return;
     }

@@ -1,6 +1,7 @@
 #include "worker/postgres/pg_client.h"
 
 #include "common/embedded.h"
+#include "worker/postgres/conninfo.h"
 #include "worker/postgres/sqlstate.h"
 
 #include <libpq-fe.h>
@@ -104,6 +105,8 @@ static PGconn *open_connection(const struct pg_client_options *options)
 bool pg_client_connect(const struct pg_client_options *options, struct pg_client **ret,
                        struct err *err)
 {
+    if (!conninfo_valid(options->url))
+        return err_set(err, ERR_HALT, "conninfo", "%s", CONNINFO_UNREADABLE);
     struct pg_client *client = calloc(1, sizeof *client);
     if (!client)
         return err_set(err, ERR_RESOURCE, "ENOMEM", "no memory for a database connection");

@@ -1,6 +1,7 @@
 /* The way to a session: libpq's connect, step by step, then the settings of the session. */
 #include "worker/postgres/pg_session_inside.h"
 
+#include "worker/postgres/conninfo.h"
 #include "worker/postgres/sqlstate.h"
 
 #include <poll.h>
@@ -78,20 +79,6 @@ static void connect_start(struct pg_session *session)
     session->phase = CONNECTING;
 }
 
-/* libpq would name the part that it cannot read, and that part may be the password. */
-static bool conninfo_valid(const char *conninfo)
-{
-    bool is_url =
-        strncmp(conninfo, "postgres://", 11) == 0 || strncmp(conninfo, "postgresql://", 13) == 0;
-    if (!is_url && strchr(conninfo, '=') == NULL)
-        return true; /* a bare database name */
-    char *message = NULL;
-    PQconninfoOption *parsed = PQconninfoParse(conninfo, &message);
-    PQfreemem(message);
-    PQconninfoFree(parsed);
-    return parsed != NULL;
-}
-
 void pg_session_connect(struct pg_session *session)
 {
     pg_session_close(session);
@@ -100,9 +87,8 @@ void pg_session_connect(struct pg_session *session)
     session->connect_until_ms =
         clock_monotonic_ms(&session->clock) + session->options.connect_timeout_ms;
     const char *conninfo = session->options.conninfo;
-    if (conninfo != NULL && !conninfo_valid(conninfo))
-        pg_session_fail(session, ERR_HALT, "conninfo",
-                        "the connection string of the database cannot be read: check DATABASE_URL");
+    if (!conninfo_valid(conninfo))
+        pg_session_fail(session, ERR_HALT, "conninfo", "%s", CONNINFO_UNREADABLE);
     else
         connect_start(session);
 }

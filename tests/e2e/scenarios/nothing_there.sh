@@ -35,6 +35,23 @@ kill -0 "$worker" || fail "attemptd run does not wait for Kafka"
 kill "$worker"
 wait_gone "$worker" 12 || fail "attemptd run without Kafka did not end"
 
+# Settings that can never work are refused at once, and not shown: they may hold a password.
+for url in 'exams' 'http://user:hush@host/x' 'user:hush@host/x' \
+    'postgresql://user:hush%zz@host/x' 'postgresql://user:hu sh/hush@host/x'; do
+    for command in 'run --http off' 'status' 'migrate up' 'audit' 'doctor' 'refresh'; do
+        rc=0
+        # shellcheck disable=SC2086
+        DATABASE_URL=$url timeout 20 attemptd $command >url.log 2>&1 || rc=$?
+        [ $rc = 78 ] || fail "$command with DATABASE_URL=$url ended with $rc: $(cat url.log)"
+        says 'postgresql://USER@HOST' url.log || fail "$command does not say what a URL is"
+        ! says 'hush' url.log || fail "$command shows the password"
+    done
+done
+rc=0
+attemptd refresh --schema elsewhere >schema.log 2>&1 || rc=$?
+[ $rc = 78 ] || fail "refresh in an empty schema ended with $rc"
+says 'migrate up' schema.log || fail "refresh does not say what an empty schema needs"
+
 expect 65 attemptd produce "$root/README.md"
 expect 66 attemptd produce /nonexistent.jsonl
 expect 64 attemptd run --nonsense
