@@ -117,6 +117,28 @@ static void test_decode_activity(void **state)
     arena_release(&d.arena);
 }
 
+/* Who traces a record wants to see where it ended, also when nobody could read it. */
+static void test_refusal_keeps_the_trace(void **state)
+{
+    (void)state;
+    struct decoded d;
+    struct record record = activity_record;
+    record.value = BYTES("{");
+    decode_record(&d, &record, 0);
+    assert_int_equal(d.result, DECODE_DEAD);
+    assert_true(bytes_equal(d.refusal.traceparent, BYTES(TRACE)));
+    arena_release(&d.arena);
+    record.value = BYTES_NONE;
+    record.header_count = 5;
+    decode_record(&d, &record, 0);
+    assert_true(bytes_equal(d.refusal.traceparent, BYTES("other")));
+    arena_release(&d.arena);
+    record.header_count = 4;
+    decode_record(&d, &record, 0);
+    assert_false(bytes_present(d.refusal.traceparent));
+    arena_release(&d.arena);
+}
+
 /* A full arena is no verdict: with any ceiling the answer is "no memory" or the event. */
 static void test_decode_full_arena(void **state)
 {
@@ -265,6 +287,7 @@ int main(void)
         cmocka_unit_test(test_decode_activity),
         cmocka_unit_test(test_decode_full_arena),
         cmocka_unit_test(test_decode_traceparent_of_structured),
+        cmocka_unit_test(test_refusal_keeps_the_trace),
         cmocka_unit_test(test_decode_limits_are_settable),
         cmocka_unit_test(test_decode_details),
         cmocka_unit_test(test_record_hash_tells_records_apart),

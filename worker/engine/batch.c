@@ -99,6 +99,7 @@ static bool decode_entry(struct batch *batch, struct entry *entry,
             return false;
         *kept = refusal;
         entry->refusal = kept;
+        entry->event.traceparent = kept->traceparent;
         return true;
     }
     case DECODE_NO_MEMORY:

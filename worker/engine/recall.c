@@ -161,6 +161,8 @@ static bool note_refusal(struct recall_list *list, struct recall_item *item,
     item->verdict.has_event_id = refusal->has_event_id;
     item->verdict.attempt_id = refusal->attempt_id;
     item->verdict.event_id = refusal->event_id;
+    if (!keep(list, refusal->traceparent, &item->verdict.traceparent))
+        return false;
     /* It may have changed its attempt, when other limits were in force. */
     return !refusal->has_attempt_id || item->verdict.place.tp.topic != TOPIC_WRITES ||
            touch(list, &refusal->attempt_id, item->verdict.place);

@@ -256,7 +256,7 @@ enum decode_result decode(const struct record *record, const struct decode_limit
     if (reader.no_memory)
         return DECODE_NO_MEMORY;
     refusal.has_event_id = refusal.has_attempt_id = false;
-    envelope_salvage_ids(record, limits, &refusal);
+    envelope_salvage(record, limits, &refusal);
     *ret_refusal = refusal;
     return DECODE_DEAD;
 }

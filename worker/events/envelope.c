@@ -91,6 +91,12 @@ static struct bytes checked_traceparent(struct bytes text)
     return text;
 }
 
+static struct bytes traceparent_of(const struct headers *headers)
+{
+    struct bytes plain = headers->values[HEADER_TRACEPARENT];
+    return bytes_present(plain) ? plain : headers->values[HEADER_CE_TRACEPARENT];
+}
+
 /* ------------------------------------------------------------------------------ the JSON forms */
 
 enum member_name {
@@ -167,9 +173,7 @@ static bool open_json(struct reader *reader, const struct headers *headers, stru
         !take_text(reader, values[MEMBER_ID], "id", REASON_UUID, &ret->id))
         return false;
     ret->data = values[MEMBER_DATA];
-    ret->traceparent = headers->values[HEADER_TRACEPARENT];
-    if (!bytes_present(ret->traceparent))
-        ret->traceparent = headers->values[HEADER_CE_TRACEPARENT];
+    ret->traceparent = traceparent_of(headers);
     if (!bytes_present(ret->traceparent) &&
         json_kind(values[MEMBER_TRACEPARENT]) == JSON_KIND_STRING)
         ret->traceparent = json_unquote(values[MEMBER_TRACEPARENT]);
@@ -198,9 +202,7 @@ static bool open_binary(struct reader *reader, const struct headers *headers, st
     ret->type = headers->values[HEADER_TYPE];
     ret->id = headers->values[HEADER_ID];
     ret->data = value;
-    ret->traceparent = headers->values[HEADER_TRACEPARENT];
-    if (!bytes_present(ret->traceparent))
-        ret->traceparent = headers->values[HEADER_CE_TRACEPARENT];
+    ret->traceparent = traceparent_of(headers);
     return true;
 }
 
@@ -306,11 +308,12 @@ static bool salvage_uuid(struct bytes value, struct uuid *ret)
            uuid_parse((struct bytes){ room, len }, ret);
 }
 
-void envelope_salvage_ids(const struct record *record, const struct decode_limits *limits,
-                          struct refusal *refusal)
+void envelope_salvage(const struct record *record, const struct decode_limits *limits,
+                      struct refusal *refusal)
 {
     struct headers headers;
     headers_read(record, &headers);
+    refusal->traceparent = checked_traceparent(traceparent_of(&headers));
     enum form form = form_of(&headers);
     if (form == FORM_BINARY && (headers.twice & BIT(HEADER_ID)) == 0)
         refusal->has_event_id = uuid_parse(headers.values[HEADER_ID], &refusal->event_id);

@@ -24,8 +24,9 @@ struct envelope {
 /* False: refused, or no memory (see reader.h). */
 bool envelope_open(struct reader *reader, struct envelope *ret);
 
-/* Looks for the ids in whatever the record is, for a refusal: sets those that it finds. */
-void envelope_salvage_ids(const struct record *record, const struct decode_limits *limits,
-                          struct refusal *refusal);
+/* Looks in whatever the record is for the ids of a refusal, and sets those that it finds; and for
+ * the trace in its headers. */
+void envelope_salvage(const struct record *record, const struct decode_limits *limits,
+                      struct refusal *refusal);
 
 #endif

@@ -105,6 +105,7 @@ struct refusal {
     bool has_attempt_id;
     struct uuid event_id;
     struct uuid attempt_id;
+    struct bytes traceparent; /* of the record's headers */
 };
 
 #endif
