@@ -42,17 +42,17 @@ static void source_next(void *self, struct source_event *ret)
 static struct bytes make_value(struct engine_rig *rig, enum topic topic, unsigned n)
 {
     static const char *const formats[TOPIC_COUNT] = {
-        "{\"type\":\"attempt.started.v1\",\"id\":\"e0000000-0000-4000-8000-%012u\",\"data\":{"
-        "\"attempt_id\":\"a0000000-0000-4000-8000-%012u\","
-        "\"exam_id\":\"b0000000-0000-4000-8000-000000000001\","
-        "\"student_id\":\"c0000000-0000-4000-8000-000000000001\","
-        "\"started_at\":\"2026-05-05T08:00:00Z\"}}",
-        "{\"type\":\"attempt.activity.v1\",\"id\":\"e0000000-0000-4000-8000-%012u\",\"data\":{"
-        "\"attempt_id\":\"a0000000-0000-4000-8000-%012u\",\"events\":[{"
-        "\"event_id\":\"d0000000-0000-4000-8000-000000000001\",\"event_type\":\"seen\","
-        "\"occurred_at\":\"2026-05-05T08:00:00Z\"}]}}",
-        "{\"type\":\"view.refresh.requested.v1\",\"id\":\"e0000000-0000-4000-8000-%012u\","
-        "\"data\":{\"view\":\"v%012u\"}}",
+        ("{\"type\":\"attempt.started.v1\",\"id\":\"e0000000-0000-4000-8000-%012u\",\"data\":{"
+         "\"attempt_id\":\"a0000000-0000-4000-8000-%012u\","
+         "\"exam_id\":\"b0000000-0000-4000-8000-000000000001\","
+         "\"student_id\":\"c0000000-0000-4000-8000-000000000001\","
+         "\"started_at\":\"2026-05-05T08:00:00Z\"}}"),
+        ("{\"type\":\"attempt.activity.v1\",\"id\":\"e0000000-0000-4000-8000-%012u\",\"data\":{"
+         "\"attempt_id\":\"a0000000-0000-4000-8000-%012u\",\"events\":[{"
+         "\"event_id\":\"d0000000-0000-4000-8000-000000000001\",\"event_type\":\"seen\","
+         "\"occurred_at\":\"2026-05-05T08:00:00Z\"}]}}"),
+        ("{\"type\":\"view.refresh.requested.v1\",\"id\":\"e0000000-0000-4000-8000-%012u\","
+         "\"data\":{\"view\":\"v%012u\"}}"),
     };
     int len = snprintf(rig->value, sizeof rig->value, formats[topic], n + 1, n + 1);
     return (struct bytes){ rig->value, (size_t)len };
