@@ -88,7 +88,7 @@ void pg_session_connect(struct pg_session *session)
         clock_monotonic_ms(&session->clock) + session->options.connect_timeout_ms;
     const char *conninfo = session->options.conninfo;
     if (!conninfo_valid(conninfo))
-        pg_session_fail(session, ERR_HALT, "conninfo", "%s", CONNINFO_UNREADABLE);
+        pg_session_fail(session, ERR_HALT, "conninfo", CONNINFO_UNREADABLE);
     else
         connect_start(session);
 }
