@@ -131,6 +131,23 @@ static void test_commit_in_flight_does_not_heal_a_halt(void **state)
     assert_null(engine_rig_status(rig).partitions[TOPIC_WRITES].halt);
 }
 
+/* What was read before the broken record is acknowledged: it is applied, then the halt begins. */
+static void test_what_came_before_a_broken_record_is_applied(void **state)
+{
+    struct engine_rig *rig = *state;
+    rig->options.linger_ms = 1000;
+    log_of(rig, TOPIC_WRITES)->end = 5;
+    engine_rig_start(rig);
+    engine_rig_run(rig, 100);
+    assert_int_equal(log_of(rig, TOPIC_WRITES)->next, 0);
+    rig->corrupt = true;
+    engine_rig_run(rig, 100);
+    assert_null(engine_rig_status(rig).partitions[TOPIC_WRITES].halt);
+    engine_rig_run(rig, 2000);
+    assert_int_equal(log_of(rig, TOPIC_WRITES)->next, 5);
+    assert_string_equal(engine_rig_status(rig).partitions[TOPIC_WRITES].halt, "corrupt");
+}
+
 /* A backlog of one partition is no reason to forget about another. */
 static void test_an_idle_partition_is_marked_beside_a_busy_one(void **state)
 {
@@ -241,6 +258,7 @@ int main(void)
         TEST(test_dead_letter_with_a_monstrous_key),
         TEST(test_recall_that_fails_is_not_tried_in_a_circle),
         TEST(test_commit_in_flight_does_not_heal_a_halt),
+        TEST(test_what_came_before_a_broken_record_is_applied),
         TEST(test_an_idle_partition_is_marked_beside_a_busy_one),
         TEST(test_a_mark_that_must_wait_does_not_spin),
         TEST(test_refused_view_requests_hold_up_nobody),
