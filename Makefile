@@ -4,6 +4,7 @@
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
+.SECONDARY:
 
 VERSION := 0.1.0
 BUILD   := build$(if $(SANITIZE),/sanitize)
@@ -96,8 +97,11 @@ SCHEDULES := $(if $(SANITIZE),1500,10000)
 .PHONY: check check-unit check-sim check-pg check-kafka
 check: check-unit check-sim ## unit tests and the simulation: seconds, no network
 
+# All of a kind are run, whatever one of them says.
+run_each = @rc=0; for t in $(1); do $$t || rc=1; done; exit $$rc
+
 check-unit: $(UNIT_TESTS)
-	@set -e; for t in $^; do $$t; done
+	$(call run_each,$^)
 
 check-sim: $(SIM_TESTS)
 	@set -e; for t in $^; do $$t --schedules $(SCHEDULES) --jobs 2; \
@@ -112,10 +116,10 @@ mutants: ## plant bugs, see them caught by the simulation
 	@tests/sim/mutants/run
 
 check-pg: $(PG_TESTS) $(BUILD)/attemptd ## tests on a private PostgreSQL
-	@set -e; for t in $(PG_TESTS); do $$t; done
+	$(call run_each,$(PG_TESTS))
 
 check-kafka: $(KAFKA_TESTS) ## tests of the Kafka adapter
-	@set -e; for t in $(KAFKA_TESTS); do $$t; done
+	$(call run_each,$(KAFKA_TESTS))
 
 check-schemas: ## a stock JSON Schema validator against the corpus
 	@python3 -B tests/schemas/agree.py

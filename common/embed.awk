@@ -5,6 +5,14 @@ function base(path) {
     sub(/^.*\//, "", path)
     return path
 }
+# By hand: awks differ in what a backslash means in the replacement of gsub().
+function escaped(line,    out, at, c) {
+    for (at = 1; at <= length(line); at++) {
+        c = substr(line, at, 1)
+        out = out (c == "\\" || c == "\"" ? "\\" c : c)
+    }
+    return out
+}
 function finish() {
     if (open)
         print "    },"
@@ -19,9 +27,7 @@ FNR == 1 {
     print "    {\n        \"" base(FILENAME) "\","
 }
 {
-    gsub(/\\/, "\\\\\\\\")
-    gsub(/"/, "\\\"")
-    print "        \"" $0 "\\n\""
+    print "        \"" escaped($0) "\\n\""
 }
 END {
     finish()
