@@ -133,7 +133,9 @@ static void test_an_attempt_in_progress_is_free(void **state)
     sql_ok(db, "UPDATE attempts SET answers = '{\"q\": 1}', version = version + 1");
     sql_ok(db, "DELETE FROM attempts WHERE id = " B);
     sql_is(db, "1", "SELECT count(*) FROM attempts");
-    sql_is(db, "delete", "SELECT action FROM audit_log WHERE attempt_id = " B);
+    sql_is(db, "insert delete",
+           "SELECT string_agg(action, ' ' ORDER BY id) FROM audit_log "
+           "WHERE attempt_id = " B);
     sql_is(db, "{\"q\": 1}", "SELECT attempt_document(" A ")");
     sql_is(db, NULL, "SELECT attempt_document(" B ")");
 }
@@ -213,6 +215,52 @@ static void test_erase_leaves_nothing_but_the_count(void **state)
     sql_is(db, "3 1", "SELECT concat_ws(' ', count(*), count(record_value)) FROM dead_letters");
     sql_is(db, "0", "SELECT count(*) FROM audit_log WHERE detail::text LIKE '%secret%'");
     sql_is(db, "t", "SELECT max(revision) = 4 FROM foreign_changes WHERE attempt_id = " A);
+}
+
+/* Direct changes are kept as old and new values, and nobody but the owner can take that back. */
+static void test_the_audit_log_keeps_what_was_changed(void **state)
+{
+    PGconn *db = *state;
+    submit_one(db);
+    sql_ok(db, "INSERT INTO attempts (id, answers) VALUES (" B ", '{\"q1\": 1, \"q2\": null}')");
+    sql_ok(db, "UPDATE attempts SET answers = '{\"q1\": 2, \"q2\": null, \"q3\": []}', "
+               "deadline_at = '2026-01-01Z' WHERE id = " B);
+    sql_is(db, "t",
+           "SELECT detail = '{\"new\": {\"deadline_at\": \"2026-01-01T00:00:00+00:00\"}, "
+           "\"old_answers\": {\"q1\": 1}, \"new_answers\": {\"q1\": 2, \"q3\": []}}' - "
+           "'{}'::text[] FROM (SELECT detail #- '{old}' AS detail FROM audit_log "
+           "WHERE action = 'update' AND attempt_id = " B ") x");
+    sql_ok(db, "UPDATE attempts SET version = version WHERE id = " B); /* nothing changed */
+    sql_is(db, "1", "SELECT count(*) FROM audit_log WHERE action = 'update' AND attempt_id = " B);
+    sql_ok(db, "UPDATE attempt_rows SET version = version + 1, revision = revision + 1 "
+               "WHERE id = " B); /* the worker's */
+    sql_is(db, "1", "SELECT count(*) FROM audit_log WHERE action = 'update' AND attempt_id = " B);
+    sql_ok(db, "DELETE FROM attempts WHERE id = " B);
+    sql_is(db, "2", "SELECT detail #>> '{old_answers,q1}' FROM audit_log WHERE action = 'delete'");
+    sql_is(db, "attemptd", "SELECT DISTINCT current_user FROM audit_log");
+    /* Dead letters. */
+    sql_ok(db, "INSERT INTO dead_letters (topic, partition, record_offset, reason) "
+               "VALUES ('t', 0, 7, 'json')");
+    sql_ok(db, "UPDATE dead_letters SET discarded_at = now()");
+    sql_is(db, "letter discarded t 7",
+           "SELECT concat_ws(' ', action, topic, detail ->> 'record_offset') FROM audit_log "
+           "ORDER BY id DESC LIMIT 1");
+    /* Append-only: for a role with all rights, and for the superuser. */
+    sql_ok(db, "RESET ROLE");
+    sql_fails(db, "23001", "UPDATE audit_log SET detail = NULL");
+    sql_fails(db, "23001", "TRUNCATE audit_log");
+    sql_ok(db, "SET session_replication_role = replica");
+    sql_fails(db, "23001", "DELETE FROM audit_log");
+    sql_ok(db, "CREATE ROLE clerk");
+    sql_ok(db, "GRANT ALL ON audit_log TO clerk");
+    sql_ok(db, "SET ROLE clerk");
+    sql_fails(db, "23001", "DELETE FROM audit_log");
+    sql_ok(db, "INSERT INTO audit_log (action) VALUES ('note')");
+    sql_ok(db, "RESET ROLE");
+    sql_ok(db, "DROP OWNED BY clerk");
+    sql_ok(db, "DROP ROLE clerk");
+    sql_ok(db, "SET ROLE attemptd");
+    sql_ok(db, "DELETE FROM audit_log");
 }
 
 static void test_the_workers_own_writes_are_not_foreign(void **state)
@@ -388,6 +436,7 @@ int main(void)
         TEST(test_a_start_may_come_after_the_submit),
         TEST(test_amend_and_reopen_are_the_doors),
         TEST(test_erase_leaves_nothing_but_the_count),
+        TEST(test_the_audit_log_keeps_what_was_changed),
         TEST(test_the_workers_own_writes_are_not_foreign),
         TEST(test_attempt_merge_is_the_models_merge),
         TEST(test_views_agree_with_a_recount),

@@ -130,6 +130,20 @@ static bool forget(struct pg_client *client, const struct migration *migration, 
     return pg_client_run(client, "migrate_forget.sql", params, 1, NULL, err);
 }
 
+/* Into the audit log, where there is one (before its migration and after it is taken back: none).
+ */
+static bool note_in_audit(struct pg_client *client, const struct migration *migration,
+                          const char *marker, struct err *err)
+{
+    struct pg_rows *rows = NULL;
+    if (!pg_client_run(client, "migrate_has_audit.sql", NULL, 0, &rows, err))
+        return false;
+    bool has_audit = pg_rows_bool(rows, 0, 0);
+    pg_rows_free(rows);
+    const char *params[] = { migration->name, strcmp(marker, MIGRATE_UP) == 0 ? "up" : "down" };
+    return !has_audit || pg_client_run(client, "migrate_audit.sql", params, 2, NULL, err);
+}
+
 /* One migration, up or down, and the record of it, in one transaction unless it forbids that. */
 static bool carry_out(struct pg_client *client, struct migration *migration, const char *marker,
                       struct err *err)
@@ -147,6 +161,7 @@ static bool carry_out(struct pg_client *client, struct migration *migration, con
     (void)snprintf(duration_ms, sizeof duration_ms, "%" PRId64, migration->duration_ms);
     ok = ok && (strcmp(marker, MIGRATE_UP) == 0 ? record(client, migration, duration_ms, err)
                                                 : forget(client, migration, err));
+    ok = ok && note_in_audit(client, migration, marker, err);
     if (bare)
         return ok;
     if (ok)
