@@ -29,17 +29,6 @@
 static struct private_pg server;
 static PGconn *db;
 
-/* What reads whole tables because that is its work. */
-static const char *const whole[] = {
-    "audit_activity.sql",    /* proves the stored activity against the log */
-    "audit_attempt_ids.sql", /* lists all attempts for the replay */
-    "audit_attempts.sql",    /* compares all rows with the fold */
-    "audit_facts.sql",       /* counts the outcome tables */
-    "audit_records.sql",     /* the same per partition */
-    "audit_rejected.sql",    /* compares all of them with the log */
-    "audit_progress.sql",    /* counts the outcome tables against the ledger */
-};
-
 static int64_t now_ms(void)
 {
     struct clock clock = clock_system();
@@ -89,8 +78,9 @@ static void generate(void)
         "record_offset) SELECT md5('a' || n)::uuid, md5(n::text)::uuid, 'stale', '{}', 't', 0, n "
         "FROM generate_series(1, %lld) n",
         n / 5);
-    run("INSERT INTO dead_letters (topic, partition, record_offset, record_key, reason) "
-        "SELECT 't', 0, n, convert_to(n::text, 'UTF8'), 'json' FROM generate_series(1, %lld) n",
+    run("INSERT INTO dead_letters (topic, partition, record_offset, record_key, reason, discarded_at) "
+        "SELECT 't', 0, n, convert_to(n::text, 'UTF8'), 'json', CASE WHEN n %% 100 > 0 THEN now() END "
+        "FROM generate_series(1, %lld) n",
         n / 5);
     run("INSERT INTO audit_log (action, attempt_id) SELECT 'amend', md5('a' || n)::uuid "
         "FROM generate_series(1, %lld) n",
@@ -130,12 +120,12 @@ static int stop(void **state)
 
 /* ------------------------------------------------------------------------------- statements */
 
-static bool is_whole(const char *name)
+/* `attemptd audit` counts and compares whole tables: that is its work. Migrations have tables of
+ * their own, of some rows. */
+static bool is_checked(const char *name)
 {
-    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
-        if (strcmp(whole[i], name) == 0)
-            return true;
-    return false;
+    return strncmp(name, "audit_", 6) != 0 && strncmp(name, "migrate_", 8) != 0 &&
+           strcmp(name, "dlq_list.sql") != 0; /* all of them, if that is asked for */
 }
 
 /* SELECT, INSERT, ...: what has a plan. */
@@ -203,8 +193,7 @@ static void test_every_statement_uses_an_index(void **state)
     sql_ok(db, "CREATE TABLE schema_repeatables (name text PRIMARY KEY, checksum bytea, "
                "applied_at timestamptz, duration_ms bigint)");
     for (const struct embedded_file *file = statements_embedded; file->name; file++) {
-        if (is_whole(file->name) || !has_plan(file->text) ||
-            strncmp(file->name, "migrate_", 8) == 0)
+        if (!is_checked(file->name) || !has_plan(file->text))
             continue;
         explain(file);
         explained++;
@@ -237,7 +226,7 @@ static void calls(const char *call, const char *expected)
     print_message("          %4lld ms  %.70s\n", (long long)took_ms, call);
 }
 
-#define MANY "(SELECT array_agg(md5('a' || n * 7)::uuid) FROM generate_series(1, 1000) n)"
+#define MANY "(SELECT array_agg(md5('a' || 8000 + n)::uuid) FROM generate_series(1, 1000) n)"
 
 static void test_every_function_uses_an_index(void **state)
 {
@@ -281,7 +270,7 @@ static void test_a_batch_against_single_calls(void **state)
     int64_t begun_ms = now_ms();
     sql_is(db, "1000",
            "SELECT count(*) FROM batch_save_attempts((SELECT jsonb_agg(jsonb_build_object("
-           "'attempt_id', md5('a' || 40000 + n * 2)::uuid, 'expected_version', 3, 'answers', "
+           "'attempt_id', md5('a' || 4000 + n * 2)::uuid, 'expected_version', 3, 'answers', "
            "'{\"q9\": 1}'::jsonb)) FROM generate_series(1, 1000) n)) WHERE outcome = 'applied'");
     times_ms[0] = now_ms() - begun_ms;
     begun_ms = now_ms();
@@ -291,7 +280,7 @@ static void test_a_batch_against_single_calls(void **state)
                        "SELECT outcome FROM batch_save_attempts(jsonb_build_array("
                        "jsonb_build_object('attempt_id', md5('a%d')::uuid, 'expected_version', 3, "
                        "'answers', '{\"q9\": 1}'::jsonb)))",
-                       50000 + n * 2);
+                       14000 + n * 2);
         sql_is(db, "applied", sql);
     }
     times_ms[1] = now_ms() - begun_ms;

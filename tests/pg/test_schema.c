@@ -133,7 +133,7 @@ static void test_an_attempt_in_progress_is_free(void **state)
     sql_ok(db, "UPDATE attempts SET answers = '{\"q\": 1}', version = version + 1");
     sql_ok(db, "DELETE FROM attempts WHERE id = " B);
     sql_is(db, "1", "SELECT count(*) FROM attempts");
-    sql_is(db, "insert delete",
+    sql_is(db, "insert update delete",
            "SELECT string_agg(action, ' ' ORDER BY id) FROM audit_log "
            "WHERE attempt_id = " B);
     sql_is(db, "{\"q\": 1}", "SELECT attempt_document(" A ")");
@@ -222,14 +222,14 @@ static void test_the_audit_log_keeps_what_was_changed(void **state)
 {
     PGconn *db = *state;
     submit_one(db);
+    sql_ok(db, "SET timezone = 'UTC'");
     sql_ok(db, "INSERT INTO attempts (id, answers) VALUES (" B ", '{\"q1\": 1, \"q2\": null}')");
     sql_ok(db, "UPDATE attempts SET answers = '{\"q1\": 2, \"q2\": null, \"q3\": []}', "
                "deadline_at = '2026-01-01Z' WHERE id = " B);
-    sql_is(db, "t",
-           "SELECT detail = '{\"new\": {\"deadline_at\": \"2026-01-01T00:00:00+00:00\"}, "
-           "\"old_answers\": {\"q1\": 1}, \"new_answers\": {\"q1\": 2, \"q3\": []}}' - "
-           "'{}'::text[] FROM (SELECT detail #- '{old}' AS detail FROM audit_log "
-           "WHERE action = 'update' AND attempt_id = " B ") x");
+    sql_is(db,
+           "{\"new\": {\"deadline_at\": \"2026-01-01T00:00:00+00:00\"}, "
+           "\"new_answers\": {\"q1\": 2, \"q3\": []}, \"old_answers\": {\"q1\": 1}}",
+           "SELECT detail FROM audit_log WHERE action = 'update' AND attempt_id = " B);
     sql_ok(db, "UPDATE attempts SET version = version WHERE id = " B); /* nothing changed */
     sql_is(db, "1", "SELECT count(*) FROM audit_log WHERE action = 'update' AND attempt_id = " B);
     sql_ok(db, "UPDATE attempt_rows SET version = version + 1, revision = revision + 1 "
