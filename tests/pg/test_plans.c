@@ -28,6 +28,7 @@
 
 static struct private_pg server;
 static PGconn *db;
+static int bad_plans;
 
 static int64_t now_ms(void)
 {
@@ -65,21 +66,22 @@ static void generate(void)
         "jsonb_build_object('q1', n, 'q2', 'B', 'q3', md5(n::text)) "
         "FROM generate_series(1, %lld) n",
         n);
-    sql_ok(db, "INSERT INTO submissions (attempt_id, version, submitted_at, answers_digest, topic, "
-               "partition, generation, record_offset) SELECT id, version, submitted_at, "
-               "decode(repeat('ab', 32), 'hex'), 't', 0, 1, row_number() OVER () "
-               "FROM attempt_rows WHERE status = 'submitted'");
+    sql_ok(db,
+           "INSERT INTO submissions (attempt_id, version, submitted_at, answers_digest, topic, "
+           "partition, generation, record_offset) SELECT id, version, submitted_at, "
+           "decode(repeat('ab', 32), 'hex'), 't', hashtext(id::text) & 15, 1, row_number() OVER () "
+           "FROM attempt_rows WHERE status = 'submitted'");
     sql_ok(db, "INSERT INTO attempt_answers SELECT a.id, q.key, q.value FROM attempt_rows a, "
                "jsonb_each(answers) q WHERE status = 'submitted'");
     run("INSERT INTO activity_events SELECT md5('v' || n)::uuid, md5('a' || 1 + n / 10)::uuid, 'x', "
         "NULL, now() - n * interval '5 s' FROM generate_series(0, %lld) n",
         n * 10 - 1);
     run("INSERT INTO rejected_writes (attempt_id, event_id, outcome, event, topic, partition, "
-        "record_offset) SELECT md5('a' || n)::uuid, md5(n::text)::uuid, 'stale', '{}', 't', 0, n "
+        "record_offset) SELECT md5('a' || n)::uuid, md5(n::text)::uuid, 'stale', '{}', 't', n %% 16, n "
         "FROM generate_series(1, %lld) n",
         n / 5);
     run("INSERT INTO dead_letters (topic, partition, record_offset, record_key, reason, discarded_at) "
-        "SELECT 't', 0, n, convert_to(n::text, 'UTF8'), 'json', CASE WHEN n %% 100 > 0 THEN now() END "
+        "SELECT 't', n %% 16, n, convert_to(n::text, 'UTF8'), 'json', CASE WHEN n %% 100 > 0 THEN now() END "
         "FROM generate_series(1, %lld) n",
         n / 5);
     run("INSERT INTO audit_log (action, attempt_id) SELECT 'amend', md5('a' || n)::uuid "
@@ -120,12 +122,12 @@ static int stop(void **state)
 
 /* ------------------------------------------------------------------------------- statements */
 
-/* `attemptd audit` counts and compares whole tables: that is its work. Migrations have tables of
- * their own, of some rows. */
+/* `audit` compares and `status` counts whole tables, lists may show all: that is their work, asked
+ * for by hand. Migrations have tables of their own, of some rows. */
 static bool is_checked(const char *name)
 {
     return strncmp(name, "audit_", 6) != 0 && strncmp(name, "migrate_", 8) != 0 &&
-           strstr(name, "_list.sql") == NULL; /* all of them, if that is asked for */
+           strcmp(name, "status.sql") != 0 && strstr(name, "_list.sql") == NULL;
 }
 
 /* SELECT, INSERT, ...: what has a plan. */
@@ -140,7 +142,7 @@ static bool has_plan(const char *text)
     return false;
 }
 
-/* Fails the test when the plan reads a growing table from end to end. */
+/* Counts the plan when it reads a growing table from end to end. */
 static void check_plan(const char *name, const PGresult *plan)
 {
     for (int row = 0; row < PQntuples(plan); row++) {
@@ -155,9 +157,11 @@ static void check_plan(const char *name, const PGresult *plan)
         bool bad = PQntuples(grows) == 1 && PQgetvalue(grows, 0, 0)[0] == 't';
         PQclear(grows);
         if (bad) {
+            print_error("%s: a sequential scan\n", name);
             for (int i = 0; i < PQntuples(plan); i++)
                 print_error("%s\n", PQgetvalue(plan, i, 0));
-            fail_msg("%s: a sequential scan", name);
+            bad_plans++;
+            return;
         }
     }
 }
@@ -201,6 +205,7 @@ static void test_every_statement_uses_an_index(void **state)
     sql_ok(db, "RESET plan_cache_mode");
     print_message("          %d statements explained\n", explained);
     assert_true(explained > 40);
+    assert_int_equal(bad_plans, 0);
 }
 
 /* -------------------------------------------------------------------------------- functions */
