@@ -164,7 +164,10 @@ static bool fails_before(struct sim_store *store)
         return true;
     case FAULT_RETRY:
         sim_cover(sim, COVER_RETRYABLE);
-        fail_in_tx(store, ERR_RETRY, sim_one_in(sim, 3) ? "57014" : sim_one_in(sim, 2) ? "40P01" : "55P03");
+        fail_in_tx(store, ERR_RETRY,
+                   sim_one_in(sim, 3)   ? "57014"
+                   : sim_one_in(sim, 2) ? "40P01"
+                                        : "55P03");
         return true;
     case FAULT_RESOURCE:
         sim_cover(sim, COVER_RESOURCE);
