@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#define EXAM "eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee"
+
 static struct private_pg server;
 
 static int start_server(void **state)
@@ -213,6 +215,55 @@ static void test_repeatable_files_follow_their_text(void **state)
     sql_is(f->db, "0", "SELECT count(*) FROM schema_repeatables");
 }
 
+/* From each earlier version, with data in it, to this one: the data is there and the functions
+ * work. */
+static void test_an_upgrade_from_each_version_keeps_the_data(void **state)
+{
+    struct fixture *f = *state;
+    struct migrate_options all = { 0 };
+    struct err err = { 0 };
+    for (int64_t from = 1; from < 4711; from++) {
+        struct migrate_options some = { .up_to = from };
+        size_t count = 0;
+        if (!migrate_down(f->client, &all, 0, &count, &err) ||
+            !migrate_up(f->client, &some, &count, &err))
+            fail_msg("%s", err.text);
+        char sql[128];
+        (void)snprintf(sql, sizeof sql, "SELECT max(version::int) < %d FROM schema_migrations",
+                       (int)from);
+        PGresult *past = PQexec(f->db, sql);
+        bool done = PQgetvalue(past, 0, 0)[0] == 't';
+        PQclear(past);
+        if (done)
+            return;
+        sql_ok(f->db, "INSERT INTO exams (id) VALUES ('" EXAM "')");
+        sql_ok(f->db, "INSERT INTO attempts (id, exam_id, student_id, started_at, answers) SELECT "
+                      "md5(n::text)::uuid, '" EXAM "', '" EXAM "', now(), '{\"q\": [null, 1.50]}' "
+                      "FROM generate_series(1, 10) n");
+        sql_ok(f->db, "UPDATE attempts SET version = 7 WHERE id = md5('3')::uuid");
+        if (from >= 3)
+            sql_ok(f->db, "INSERT INTO activity_events VALUES "
+                          "('" EXAM "', '" EXAM "', 'x', NULL, now())");
+        if (from >= 4)
+            sql_ok(f->db, "UPDATE attempts SET status = 'submitted', submitted_at = now() "
+                          "WHERE id = md5('4')::uuid");
+        sql_ok(f->db, "CREATE TABLE before AS SELECT * FROM attempts");
+        if (!migrate_up(f->client, &all, &count, &err))
+            fail_msg("from %d: %s", (int)from, err.text);
+        sql_is(f->db, "10",
+               "SELECT count(*) FROM before b JOIN attempts a ON "
+               "(a.id, a.version, a.status, a.answers, a.updated_at) = "
+               "(b.id, b.version, b.status, b.answers, b.updated_at)");
+        sql_is(f->db, "applied applied",
+               "SELECT concat_ws(' ', (SELECT outcome FROM batch_save_attempts('[{\"attempt_id\": "
+               "\"eccbc87e-4b5c-e2fe-2830-8fd9f2a7baf3\", \"expected_version\": 7}]')), "
+               "(SELECT outcome FROM batch_submit_attempts(ARRAY[md5('5')::uuid])))");
+        if (from >= 3)
+            sql_is(f->db, "1", "SELECT count(*) FROM activity_events");
+        sql_ok(f->db, "DROP TABLE before");
+    }
+}
+
 static void test_up_goes_as_far_as_it_is_told(void **state)
 {
     struct fixture *f = *state;
@@ -347,6 +398,7 @@ int main(void)
         TEST(test_an_error_names_file_and_line_and_leaves_nothing),
         TEST(test_a_changed_file_is_refused_by_name),
         TEST(test_repeatable_files_follow_their_text),
+        TEST(test_an_upgrade_from_each_version_keeps_the_data),
         TEST(test_up_goes_as_far_as_it_is_told),
         TEST(test_a_file_may_do_without_a_transaction),
         TEST(test_it_goes_on_where_dbmate_stopped),

@@ -17,10 +17,11 @@ const char refresh_help[] =
     "the invalidation within seconds.\n"
     "\n"
     "Options:\n"
-    "  --list   only say which views there are\n"
-    "  --json   the result as JSON\n"
+    "  --if-stale  leave those alone that nothing has changed since (view_freshness)\n"
+    "  --list      only say which views there are\n"
+    "  --json      the result as JSON\n"
     "\n"
-    "Exit codes: 0 all refreshed, 65 a view is not known, 69 or 78 one could not be refreshed (the\n"
+    "Exit codes: 0 all refreshed (or fresh), 65 a view is not known, 69 or 78 one could not be refreshed (the\n"
     "others were).\n"
     "\n"
     "Examples:\n"
@@ -29,7 +30,7 @@ const char refresh_help[] =
 
 struct job {
     struct pg_client *client;
-    bool json, list;
+    bool json, list, if_stale;
     json_t *results;
     int code;
 };
@@ -48,10 +49,34 @@ static void report(struct job *job, const char *view, const struct refresh *refr
     }
 }
 
+/* Also when nobody knows: then the refresh itself says what is wrong. */
+static bool is_stale(struct job *job, const char *view)
+{
+    struct pg_rows *rows = NULL;
+    if (!pg_client_run(job->client, "view_stale.sql", &view, 1, &rows, NULL))
+        return true;
+    bool stale = pg_rows_count(rows) == 0 || pg_rows_bool(rows, 0, 0);
+    pg_rows_free(rows);
+    return stale;
+}
+
+static void report_fresh(struct job *job, const char *view)
+{
+    if (job->json)
+        (void)json_array_append_new(job->results,
+                                    json_pack("{s:s, s:b}", "view", view, "fresh", 1));
+    else
+        (void)printf("%s is fresh\n", view);
+}
+
 static void refresh_one(struct job *job, const char *view)
 {
     struct refresh refresh = { 0 };
     struct err err = { 0 };
+    if (job->if_stale && !job->list && !is_stale(job, view)) {
+        report_fresh(job, view);
+        return;
+    }
     if (job->list) {
         (void)printf("%s\n", view);
         return;
@@ -91,6 +116,7 @@ static int parse(int argc, char **argv, struct job *ret)
     static const struct option options[] = {
         { "json", no_argument, NULL, 'j' },
         { "list", no_argument, NULL, 'l' },
+        { "if-stale", no_argument, NULL, 's' },
         { 0 },
     };
     int option;
@@ -99,6 +125,8 @@ static int parse(int argc, char **argv, struct job *ret)
             ret->json = true;
         else if (option == 'l')
             ret->list = true;
+        else if (option == 's')
+            ret->if_stale = true;
         else
             return command_usage("refresh", "this option is not known");
     }

@@ -24,4 +24,8 @@ send view.refresh exam_attempt_stats "{\"type\":\"view.refresh.requested.v1\",\"
 within 30 in_step
 within 10 more
 stop_worker
+expect 0 attemptd refresh
+[ "$(attemptd refresh --if-stale | grep -c ' is fresh$')" = 3 ] || fail "refreshed without need"
 verify
+sql "INSERT INTO attempts (id) VALUES (gen_random_uuid())"
+[ "$(attemptd refresh --if-stale | grep -c ' refreshed in ')" = 3 ] || fail "not refreshed"
