@@ -158,7 +158,8 @@ static void check_grants(struct findings *findings, struct pg_client *client)
     json_array_foreach(missing, i, right)
     {
         char next_step[160];
-        (void)snprintf(next_step, sizeof next_step, "GRANT %s TO this role",
+        (void)snprintf(next_step, sizeof next_step,
+                       "GRANT %s TO this role (as the owner of the tables)",
                        json_string_value(right));
         finding_add(findings, FINDING_FAIL, AREA, next_step, "a right is missing: %s",
                     json_string_value(right));

@@ -77,8 +77,9 @@ void findings_print(const struct findings *findings)
         if (next_step != NULL)
             (void)printf("       %-10s  -> %s\n", "", next_step);
     }
-    (void)printf("\n%s: %d failures, %d warnings\n", findings->fails > 0 ? "not ready" : "ready",
-                 findings->fails, findings->warns);
+    (void)printf("\n%s: %d failure%s, %d warning%s\n", findings->fails > 0 ? "not ready" : "ready",
+                 findings->fails, findings->fails == 1 ? "" : "s", findings->warns,
+                 findings->warns == 1 ? "" : "s");
 }
 
 void findings_print_json(const struct findings *findings)

@@ -27,3 +27,14 @@ bool interrupt_seen(void)
     (void)sigprocmask(SIG_UNBLOCK, &set, NULL);
     return true;
 }
+
+bool interrupt_hangup_counts(void)
+{
+    struct sigaction action;
+    return sigaction(SIGHUP, NULL, &action) == 0 && action.sa_handler != SIG_IGN;
+}
+
+const char *interrupt_name(int signal_number)
+{
+    return signal_number == SIGINT ? "SIGINT" : signal_number == SIGHUP ? "SIGHUP" : "SIGTERM";
+}

@@ -16,4 +16,11 @@ void interrupt_hold(void);
 /* True once after a signal has come; from then on signals do what they always did. */
 bool interrupt_seen(void);
 
+/*
+ * For processes with a loop of their own: a terminal or ssh session that ends sends SIGHUP, which
+ * means an end in order like SIGTERM, unless it was ignored from the start (nohup).
+ */
+bool interrupt_hangup_counts(void);
+const char *interrupt_name(int signal_number);
+
 #endif

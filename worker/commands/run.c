@@ -28,7 +28,7 @@ const char run_help[] =
     "one host or many, share the partitions through the consumer group.\n"
     "\n"
     "It waits for what is not there yet (topics, PostgreSQL, Kafka) and says so; nothing but a\n"
-    "signal ends it. SIGTERM or SIGINT: it finishes the batch in flight, publishes, leaves the\n"
+    "signal ends it. SIGTERM, SIGINT or SIGHUP: it finishes the batch in flight, publishes, leaves the\n"
     "group and exits 0 within 10 s; a second one ends it at once.\n"
     "\n"
     "Options:\n"

@@ -1,5 +1,6 @@
 #include "worker/commands/supervise.h"
 #include "common/backoff.h"
+#include "worker/commands/interrupt.h"
 #include "worker/commands/supervised.h"
 #include "worker/http/pages.h"
 #include "worker/http/server.h"
@@ -38,7 +39,7 @@ struct child {
 struct supervisor {
     const struct supervise_options *options;
     struct event_base *base;
-    struct event *signals[3], *tick;
+    struct event *signals[4], *tick;
     struct http_server *http;
     struct child *children;
     struct clock clock;
@@ -154,6 +155,8 @@ static void become_worker(const struct supervise_options *options, char **enviro
     (void)signal(SIGTERM, SIG_DFL);
     (void)signal(SIGINT, SIG_DFL);
     (void)signal(SIGCHLD, SIG_DFL);
+    if (interrupt_hangup_counts())
+        (void)signal(SIGHUP, SIG_DFL);
     (void)sigprocmask(SIG_SETMASK, mask, NULL);
     (void)execve(options->program, options->argv, environment);
     _exit(EX_OSERR);
@@ -321,7 +324,7 @@ static void on_signal(evutil_socket_t signal_number, short what, void *arg)
     (void)what;
     struct supervisor *s = arg;
     if (s->stop_at_ms == 0) {
-        stop(s, signal_number == SIGINT ? "SIGINT" : "SIGTERM");
+        stop(s, interrupt_name((int)signal_number));
         return;
     }
     log_line(s->options->log, LEVEL_WARN, "second signal: ending at once", NULL);
@@ -372,12 +375,14 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 static bool set_up_loop(struct supervisor *s)
 {
-    static const int numbers[] = { SIGTERM, SIGINT, SIGCHLD };
+    static const int numbers[] = { SIGTERM, SIGINT, SIGCHLD, SIGHUP };
     struct timeval tick = { .tv_usec = TICK_MS * 1000 };
     s->base = event_base_new();
     if (s->base == NULL)
         return false;
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
+        if (numbers[i] == SIGHUP && !interrupt_hangup_counts())
+            continue;
         s->signals[i] =
             evsignal_new(s->base, numbers[i], numbers[i] == SIGCHLD ? on_child : on_signal, s);
         if (s->signals[i] == NULL || event_add(s->signals[i], NULL) != 0)
@@ -420,7 +425,7 @@ static void release(struct supervisor *s)
         close_channel(&s->children[i]);
     free(s->children);
     http_server_free(s->http);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         if (s->signals[i] != NULL)
             event_free(s->signals[i]);
     }

@@ -11,7 +11,8 @@
  * left its consumer group, which counts it until its session times out; were its successor to join
  * before, all others would have to wait for the dead one. So it waits while others can go on.
  *
- * First SIGTERM or SIGINT: all workers finish what they have, at most 10 s. Second: at once.
+ * First SIGTERM, SIGINT or SIGHUP: all workers finish what they have, at most 10 s. Second: at
+ * once.
  */
 #ifndef WORKER_COMMANDS_SUPERVISE_H
 #define WORKER_COMMANDS_SUPERVISE_H

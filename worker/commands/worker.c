@@ -1,6 +1,7 @@
 #include "worker/commands/worker.h"
 #include "worker/commands/drain.h"
 #include "worker/commands/herald.h"
+#include "worker/commands/interrupt.h"
 #include "worker/commands/journal.h"
 #include "worker/commands/memory.h"
 #include "worker/commands/report.h"
@@ -52,7 +53,7 @@ struct worker {
     struct drain *drain; /* NULL unless draining */
 
     struct event_base *base;
-    struct event *signals[2], *timer;
+    struct event *signals[3], *timer;
     struct watch source_watch, publisher_watch, store_watch;
     struct http_server *http;
 
@@ -131,7 +132,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
             w->restart = false;
             w->code = EX_OK;
         }
-        stop(w, number == SIGINT ? "SIGINT" : "SIGTERM", EX_OK);
+        stop(w, interrupt_name((int)number), EX_OK);
         return;
     }
     /* A supervisor's wish and a signal to the whole process group are one order, not two. */
@@ -281,11 +282,13 @@ static void loop(struct worker *w)
 
 static bool make_loop(struct worker *w, struct err *err)
 {
-    static const int numbers[] = { SIGTERM, SIGINT };
+    static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
     w->base = event_base_new();
     w->timer = w->base == NULL ? NULL : evtimer_new(w->base, on_timer, NULL);
     bool done = w->timer != NULL;
-    for (size_t i = 0; done && i < 2; i++) {
+    for (size_t i = 0; done && i < 3; i++) {
+        if (numbers[i] == SIGHUP && !interrupt_hangup_counts())
+            continue;
         w->signals[i] = evsignal_new(w->base, numbers[i], on_signal, w);
         done = w->signals[i] != NULL && event_add(w->signals[i], NULL) == 0;
     }
@@ -435,7 +438,7 @@ static void release(struct worker *w)
     watch_release(&w->source_watch);
     watch_release(&w->publisher_watch);
     watch_release(&w->store_watch);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 3; i++) {
         if (w->signals[i] != NULL)
             event_free(w->signals[i]);
     }

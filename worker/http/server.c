@@ -133,9 +133,17 @@ static bool listen_on(struct http_server *server, const char *host, uint16_t por
     return true;
 }
 
+/* libevent would write lines of its own into the log; what matters comes back as an error. */
+static void say_nothing(int severity, const char *text)
+{
+    (void)severity;
+    (void)text;
+}
+
 struct http_server *http_server_new(struct event_base *base, const char *host, uint16_t port,
                                     const struct http_content *content, struct err *err)
 {
+    event_set_log_callback(say_nothing);
     struct http_server *server = calloc(1, sizeof *server);
     if (server != NULL) {
         server->content = *content;

@@ -30,3 +30,18 @@ run_worker
 settle
 stop_worker
 verify
+
+# The end of a terminal is an end in order, for one worker and for a supervisor.
+for workers in 1 2; do
+    run_worker --workers "$workers"
+    within 20 answers /readyz 200
+    kill -HUP "$worker"
+    wait_gone "$worker" 12 || fail "SIGHUP did not end the worker"
+    rc=0
+    wait "$worker" || rc=$?
+    [ $rc = 0 ] || fail "SIGHUP ended the worker with $rc"
+done
+rc=0
+attemptd produce <&- 2>closed.log || rc=$?
+[ $rc = 66 ] || fail "produce without standard input ended with $rc"
+says 'Bad file descriptor' closed.log || fail "produce read something that is not its input"
