@@ -134,8 +134,10 @@ static bool check_schema(struct findings *findings, struct pg_client *client, bo
     else
         usable = true;
     if (usable && tally.unknown > 0)
-        finding_add(findings, FINDING_WARN, AREA, "deploy the newer program everywhere",
-                    "the schema is newer than this program (%d migrations)", tally.unknown);
+        finding_add(findings, FINDING_FAIL, AREA,
+                    "install the attemptd that migrated it; this one halts all partitions",
+                    "the schema is newer than this program (migrations it does not know: %d)",
+                    tally.unknown);
     else if (usable && tally.pending == 0)
         finding_add(findings, FINDING_OK, AREA, NULL, "schema %s is at version %lld",
                     pg_client_schema(client), (long long)tally.newest);

@@ -12,6 +12,7 @@
 #include "worker/http/server.h"
 #include "worker/kafka/kafka_publisher.h"
 #include "worker/kafka/kafka_source.h"
+#include "worker/postgres/conninfo.h"
 
 #include <event2/event.h>
 #include <poll.h>
@@ -373,6 +374,8 @@ static struct engine_options make_engine_options(const struct settings *settings
 static bool make_adapters(struct worker *w, struct err *err)
 {
     const struct settings *settings = w->settings;
+    if (!conninfo_valid(settings->database_url))
+        return err_set(err, ERR_HALT, "conninfo", "%s", CONNINFO_UNREADABLE);
     if (!kafka_setup_init(&w->kafka, settings, err) || !kafka_options_check(&w->kafka.options, err))
         return false;
     struct memory_plan memory;

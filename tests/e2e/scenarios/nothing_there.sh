@@ -28,6 +28,14 @@ play --students 20 --seconds 1
 settle 120
 stop_worker
 
+# A worker older than the schema halts; doctor is the one who says so before.
+sql "INSERT INTO schema_migrations (version, name) VALUES ('9999', '9999_later.sql')"
+rc=0
+attemptd doctor >newer.log 2>&1 || rc=$?
+sql "DELETE FROM schema_migrations WHERE version = '9999'"
+[ $rc = 78 ] || fail "doctor with a newer schema ended with $rc"
+says 'install the attemptd' newer.log || fail "doctor does not say what a newer schema needs"
+
 # Without Kafka it stays and says so.
 KAFKA_BOOTSTRAP_SERVERS=$closed run_worker
 within 20 says '[Kk]afka|broker'
