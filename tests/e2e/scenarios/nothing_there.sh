@@ -51,7 +51,7 @@ for url in 'exams' 'http://user:hush@host/x' 'user:hush@host/x' \
         # shellcheck disable=SC2086
         DATABASE_URL=$url timeout 20 attemptd $command >url.log 2>&1 || rc=$?
         [ $rc = 78 ] || fail "$command with DATABASE_URL=$url ended with $rc: $(cat url.log)"
-        says 'postgresql://USER@HOST' url.log || fail "$command does not say what a URL is"
+        says 'DATABASE_URL' url.log || fail "$command does not name the setting"
         ! says 'hush' url.log || fail "$command shows the password"
     done
 done
