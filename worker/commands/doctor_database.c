@@ -218,7 +218,10 @@ void doctor_database(struct findings *findings, const struct settings *settings,
     struct err err;
     struct pg_client *client = facts_connect(settings, false, &err);
     if (client == NULL) {
-        finding_unreachable(findings, AREA, err.text);
+        if (err.action == ERR_HALT) /* waiting would not help */
+            finding_add(findings, FINDING_FAIL, AREA, NULL, "%s", err.text);
+        else
+            finding_unreachable(findings, AREA, err.text);
         return;
     }
     const char *params[] = { settings->schema };
