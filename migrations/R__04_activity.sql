@@ -130,13 +130,35 @@ $$;
 COMMENT ON FUNCTION get_user_activity_summary(uuid, int) IS
     'What a student did in the last p_days days (UTC, today included), one row for each day with something: attempts started that day, saves_seen (sum of version - 1 over these), activity_events that happened that day with the first and the last.';
 
+-- Events with a time outside every partition lie in the default one; a short statement at a time, so
+-- that no flush waits for it.
+CREATE OR REPLACE FUNCTION expire_activity(p_before date, p_limit int) RETURNS bigint
+    LANGUAGE sql SECURITY DEFINER
+AS $$
+    WITH old AS (
+        SELECT event_id, occurred_at FROM activity_events_default
+        WHERE occurred_at < p_before::timestamp AT TIME ZONE 'UTC'
+        LIMIT p_limit
+    ), gone AS (
+        DELETE FROM activity_events_default d USING old
+        WHERE d.event_id = old.event_id AND d.occurred_at = old.occurred_at
+        RETURNING 1
+    )
+    SELECT count(*) FROM gone
+$$;
+REVOKE EXECUTE ON FUNCTION expire_activity(date, int) FROM PUBLIC;
+
+COMMENT ON FUNCTION expire_activity(date, int) IS
+    'Deletes at most so many events of the default partition that happened before that day; how many.';
+
 -- Whoever may store activity may leave word of it; nothing more.
 DO $$
 DECLARE
     v_function regprocedure;
 BEGIN
     FOREACH v_function IN ARRAY ARRAY[
-        'batch_log_attempt_activity(jsonb)', 'get_user_activity_summary(uuid, int)']::regprocedure[]
+        'batch_log_attempt_activity(jsonb)', 'get_user_activity_summary(uuid, int)',
+        'expire_activity(date, int)']::regprocedure[]
     LOOP
         EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', v_function, current_schema());
         EXECUTE format('ALTER FUNCTION %s SET plan_cache_mode = force_generic_plan', v_function);
@@ -145,5 +167,6 @@ END $$;
 
 -- migrate:down
 
+DROP FUNCTION IF EXISTS expire_activity(date, int);
 DROP FUNCTION IF EXISTS get_user_activity_summary(uuid, int);
 DROP FUNCTION IF EXISTS batch_log_attempt_activity(jsonb);

@@ -35,7 +35,8 @@ struct settings {
     int64_t retries;
     int64_t breaker_failures;
     int64_t breaker_open_ms;
-    int64_t partitions; /* of topics that doctor --fix creates */
+    int64_t activity_months; /* that activity is kept besides the present one; 0: for ever */
+    int64_t partitions;      /* of topics that doctor --fix creates */
 
     /* what is accepted: these decide outcomes, so all workers must agree on them */
     int64_t max_value_bytes;

@@ -28,6 +28,7 @@ struct fixture {
     bool confirm; /* at once */
     bool refuse;  /* publish() says: not now */
     uint64_t last_news;
+    int months_kept, dropped;
     int submits, finished; /* published, and told */
     struct sql_submit last_submit;
     enum housekeeper_jobs jobs;
@@ -61,6 +62,7 @@ static void note(void *self, const struct housekeeper_note *note)
     struct fixture *f = self;
     f->refreshed += note->kind == HOUSEKEEPER_REFRESHED;
     f->failed += note->kind == HOUSEKEEPER_REFRESH_FAILED;
+    f->dropped += note->kind == HOUSEKEEPER_DROPPED;
     f->finished += note->kind == HOUSEKEEPER_SUBMITS ? (int)note->number : 0;
     f->partitions += note->kind == HOUSEKEEPER_PARTITION;
     f->unconfirmed += note->kind == HOUSEKEEPER_UNCONFIRMED;
@@ -120,6 +122,7 @@ static struct housekeeper *new_housekeeper(struct fixture *f)
         .interval_ms = 20,
         .confirm_timeout_ms = 300,
         .months_ahead = 2,
+        .months_kept = f->months_kept,
         .self = f,
         .publish = publish,
         .note = note,
@@ -419,6 +422,22 @@ static void test_activity_by_sql_makes_views_stale(void **state)
     assert_int_equal(f->views, 1);
 }
 
+static void test_old_activity_goes_also_outside_the_partitions(void **state)
+{
+    struct fixture *f = *state;
+    housekeeper_free(f->hk);
+    f->months_kept = 3;
+    f->hk = new_housekeeper(f);
+    sql_ok(f->db, "SELECT make_activity_partition((now() - interval '9 months')::date)");
+    sql_ok(f->db, "INSERT INTO activity_events SELECT gen_random_uuid(), " A ", 'x', NULL, "
+                  "now() - m * interval '1 month' FROM generate_series(1, 2500) n, "
+                  "(VALUES (0), (2), (9), (300), (-600)) AS v (m) WHERE n = 1 OR m = 300");
+    until(f, &f->dropped, 1);
+    idle(f, 300);
+    sql_is(f->db, "3", "SELECT count(*) FROM activity_events");
+    assert_int_equal(f->troubles, 0);
+}
+
 static void test_a_missing_month_gets_a_partition(void **state)
 {
     struct fixture *f = *state;
@@ -512,6 +531,7 @@ int main(void)
         TEST(test_many_submits_by_sql_all_get_their_digests),
         TEST(test_news_does_not_wait_for_a_refresh),
         TEST(test_activity_by_sql_makes_views_stale),
+        TEST(test_old_activity_goes_also_outside_the_partitions),
         TEST(test_a_missing_month_gets_a_partition),
         TEST(test_a_refresh_by_hand_is_published_by_a_worker),
         TEST(test_two_workers_share_the_work),

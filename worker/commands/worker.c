@@ -343,6 +343,7 @@ static bool make_housekeepers(struct worker *w, uint64_t seed, struct err *err)
     options.session.schema = w->settings->schema;
     w->news.housekeeper = housekeeper_new(&options);
     options.jobs = HOUSEKEEPER_VIEWS;
+    options.months_kept = (int)w->settings->activity_months;
     options.session.application_name = "attemptd views";
     options.seed = seed ^ 2;
     options.publish = publish_view;

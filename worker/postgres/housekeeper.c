@@ -196,7 +196,10 @@ static void on_done(struct housekeeper *hk)
         if (hk->dropped > 0)
             tell(hk,
                  (struct housekeeper_note){ .kind = HOUSEKEEPER_DROPPED, .number = hk->dropped });
-        on_partitions_done(hk);
+        if (hk->expired == EXPIRE_MAX)
+            round_drop_partitions(hk);
+        else
+            on_partitions_done(hk);
         break;
     case UNDOING:
         rest(hk, hk->rest_until_ms > hk->now_ms ? hk->rest_until_ms - hk->now_ms

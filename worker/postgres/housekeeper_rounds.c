@@ -111,6 +111,14 @@ static bool on_dropped(void *self, const struct pg_result *result, struct err *e
     return true;
 }
 
+static bool on_expired(void *self, const struct pg_result *result, struct err *err)
+{
+    struct housekeeper *hk = self;
+    (void)err;
+    hk->expired = pg_row_count(result) > 0 ? pg_get_int8(result, 0, 0) : 0;
+    return true;
+}
+
 /* ----------------------------------------------------------------------------------- rounds */
 
 static void send(struct housekeeper *hk, const char *file, pg_on_result *on_result)
@@ -253,6 +261,9 @@ void round_drop_partitions(struct housekeeper *hk)
     send(hk, "housekeeper_lock_timeout.sql", NULL);
     pg_put_int4(&hk->params, hk->options.months_kept);
     send(hk, "housekeeper_partition_drop.sql", on_dropped);
+    pg_put_int4(&hk->params, hk->options.months_kept);
+    pg_put_int4(&hk->params, EXPIRE_MAX);
+    send(hk, "housekeeper_activity_expire.sql", on_expired);
     send(hk, "housekeeper_commit.sql", NULL);
     enter(hk, DROPPING_PARTITIONS);
 }

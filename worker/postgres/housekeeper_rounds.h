@@ -13,6 +13,7 @@
 #define CHANGES_MAX       500
 #define SUBMITS_MAX       50
 #define NAME_BYTES        64
+#define EXPIRE_MAX        1000
 #define DIGEST_BYTES_MAX  ((size_t)512 * 1024 * 1024)
 #define DIGEST_BLOCK_SIZE ((size_t)256 * 1024)
 
@@ -66,7 +67,7 @@ struct housekeeper {
     char name[NAME_BYTES];
     int64_t position, taken, requests; /* of the view that is taken */
     int64_t refreshes, finished_at_us, duration_ms;
-    int64_t dropped;
+    int64_t dropped, expired;
 };
 
 /* Each sends a round and enters its phase. */
