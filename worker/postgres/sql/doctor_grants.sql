@@ -10,6 +10,7 @@ FROM (VALUES
     ('dead_letters',        '{SELECT,INSERT}'),
     ('ingest_progress',     '{SELECT,INSERT,UPDATE}'),
     ('foreign_changes',     '{SELECT,UPDATE,DELETE}'),
+    ('foreign_activity',    '{SELECT,UPDATE,DELETE}'),
     ('foreign_progress',    '{SELECT,UPDATE}'),
     ('view_schedules',      '{SELECT,UPDATE}'),
     ('view_requests',       '{SELECT,INSERT,UPDATE}'),
