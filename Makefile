@@ -35,6 +35,7 @@ STATEMENTS   := $(wildcard worker/*/sql/*.sql)
 GENERATED    := $(BUILD)/gen/migrations_embedded.c $(BUILD)/gen/statements_embedded.c
 COMMON_OBJ   := $(COMMON_SRC:%.c=$(BUILD)/%.o)
 WORKER_OBJ   := $(WORKER_SRC:%.c=$(BUILD)/%.o) $(GENERATED:%.c=%.o)
+EVENTS_OBJ   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard worker/events/*.c))
 LIBS         := $(BUILD)/libworker.a $(BUILD)/libcommon.a
 
 # A folder's helpers (tests/pg/private_pg.c, ...) are linked into each of its tests.
@@ -95,7 +96,7 @@ $(BUILD)/tests/simulate: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/sim/*.c)) 
 SCHEDULES := $(if $(SANITIZE),1500,10000)
 
 .PHONY: check check-unit check-sim check-pg check-kafka
-check: check-unit check-sim ## unit tests and the simulation: seconds, no network
+check: check-unit check-sim check-model ## unit tests, simulation, model: seconds, no network
 
 # All of a kind are run, whatever one of them says.
 run_each = @rc=0; for t in $(1); do $$t || rc=1; done; exit $$rc
@@ -107,10 +108,30 @@ check-sim: $(SIM_TESTS)
 	@set -e; for t in $^; do $$t --schedules $(SCHEDULES) --jobs 2; \
 	    $$t --torture --schedules 5 --jobs 2; done
 
-.PHONY: simulate mutants
+check-model: ## the ledger's protocol in spin, if that is installed
+	@tests/model/check
+
+.PHONY: check-model simulate mutants fuzz valgrind
 simulate: $(SIM_TESTS) ## play schedules for SECONDS=60, with all processors
 	@$< --seconds $(or $(SECONDS),60) --jobs $$(nproc) $(if $(FIRST),--first $(FIRST),\
 	    --first $$(date +%s)000)
+
+# The parsers and what they need, built by clang with its fuzzer, in a folder of their own.
+FUZZ_TESTS   := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+fuzz: ## fuzz each parser for SECONDS=60, with clang
+	@command -v clang >/dev/null || { echo "fuzz: clang is not installed"; exit 0; }; \
+	    $(MAKE) --no-print-directory CC=clang BUILD=build/fuzz EXTRA_CFLAGS="-O1 \
+	    -U_FORTIFY_SOURCE -fsanitize=fuzzer-no-link,address,undefined" fuzz-tests && \
+	    tests/fuzz/run build/fuzz $(or $(SECONDS),60)
+
+.PHONY: fuzz-tests
+fuzz-tests: $(FUZZ_TESTS)
+$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(COMMON_OBJ) $(EVENTS_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LDLIBS)
+
+valgrind: $(UNIT_TESTS) ## unit tests under valgrind
+	@set -e; for t in $^; do valgrind -q --leak-check=full --error-exitcode=1 $$t; done
 
 mutants: ## plant bugs, see them caught by the simulation
 	@tests/sim/mutants/run
@@ -147,7 +168,7 @@ test: deps ## everything: unit, simulation, PostgreSQL, Kafka, end to end
 HEADERS := $(wildcard common/*.h worker/*.h worker/*/*.h)
 SOURCES := $(wildcard common/*.[ch] worker/*.[ch] worker/*/*.[ch] tests/*/*.[ch])
 SCRIPTS := $(wildcard compose/deps compose/demo compose/kafka compose/local-stack compose/postgres \
-             tests/all tests/e2e/run .ci/run)
+             tests/all tests/e2e/run tests/fuzz/run tests/model/check .ci/run)
 format: ## clang-format in place
 	clang-format -i $(SOURCES)
 
