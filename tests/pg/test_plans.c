@@ -7,6 +7,7 @@
  * still. Reports how a batch of 1,000 compares with 1,000 calls. ATTEMPTD_TEST_ATTEMPTS makes it
  * smaller (activity is ten times as many).
  */
+#include "common/buf.h"
 #include "common/clock.h"
 #include "common/embedded.h"
 #include "tests/pg/private_pg.h"
@@ -168,18 +169,23 @@ static void check_plan(const char *name, const PGresult *plan)
 
 static void explain(const struct embedded_file *file)
 {
-    char execute[512] = "EXPLAIN EXECUTE checked";
+    struct buf execute;
+    buf_init(&execute, 512);
+    buf_put(&execute, BYTES("EXPLAIN EXECUTE checked"));
     PGresult *prepared = PQprepare(db, "checked", file->text, 0, NULL);
     if (PQresultStatus(prepared) != PGRES_COMMAND_OK)
         fail_msg("%s: %s", file->name, PQresultErrorMessage(prepared));
     PQclear(prepared);
     PGresult *described = PQdescribePrepared(db, "checked");
     for (int i = 0; i < PQnparams(described); i++)
-        (void)strcat(execute, i == 0 ? " (NULL" : ", NULL");
+        buf_put(&execute, i == 0 ? BYTES(" (NULL") : BYTES(", NULL"));
     if (PQnparams(described) > 0)
-        (void)strcat(execute, ")");
+        buf_put_char(&execute, ')');
+    buf_put_char(&execute, '\0');
     PQclear(described);
-    PGresult *plan = PQexec(db, execute);
+    assert_false(execute.failed);
+    PGresult *plan = PQexec(db, execute.ptr);
+    buf_release(&execute);
     if (PQresultStatus(plan) != PGRES_TUPLES_OK)
         fail_msg("%s: %s", file->name, PQresultErrorMessage(plan));
     check_plan(file->name, plan);

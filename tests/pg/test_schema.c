@@ -85,7 +85,7 @@ static void refuses_all_changes(PGconn *db)
         "TRUNCATE attempt_answers",
         "UPDATE attempt_answers SET answer = '7'",
         "DELETE FROM attempt_answers",
-        "INSERT INTO attempt_rows (id) VALUES (" A ") ON CONFLICT (id) DO UPDATE SET version = 9",
+        ("INSERT INTO attempt_rows (id) VALUES (" A ") ON CONFLICT (id) DO UPDATE SET version = 9"),
     };
     for (size_t i = 0; i < sizeof changes / sizeof *changes; i++)
         sql_fails(db, "23001", changes[i]);

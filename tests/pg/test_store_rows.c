@@ -161,8 +161,7 @@ static void test_sixteen_recent_ids(void **state)
         /* The ids count up with the versions: they are the last 16 of them. */
         char expected[64];
         (void)snprintf(expected, sizeof expected, "%lld %lld",
-                       (long long)(1000 + (version - 1 < 16 ? 1 : version - 16)),
-                       (long long)(1000 + version - 1));
+                       1000LL + (version - 1 < 16 ? 1 : version - 16), 1000LL + version - 1);
         sql_is(rig->db, expected,
                "SELECT concat_ws(' ', ltrim(right(recent_event_ids[1]::text, 12), '0'), "
                "ltrim(right(recent_event_ids[cardinality(recent_event_ids)]::text, 12), '0')) "
@@ -292,11 +291,15 @@ static void test_row_write_uses_the_index(void **state)
         char sql[8192];
         (void)snprintf(sql, sizeof sql, "PREPARE p AS %s", pg_statement_text(files[i]));
         sql_ok(rig->db, sql);
-        char explain[256] = "EXPLAIN EXECUTE p (null";
+        struct buf explain;
+        buf_init(&explain, 256);
+        buf_put(&explain, BYTES("EXPLAIN EXECUTE p (null"));
         for (int n = 1; n < (int)strtol(nulls[i], NULL, 10); n++)
-            strcat(explain, ",null");
-        strcat(explain, ")");
-        PGresult *plan = PQexec(rig->db, explain);
+            buf_put(&explain, BYTES(",null"));
+        buf_put(&explain, (struct bytes){ ")", 2 }); /* and its NUL */
+        assert_false(explain.failed);
+        PGresult *plan = PQexec(rig->db, explain.ptr);
+        buf_release(&explain);
         bool index = false;
         for (int row = 0; row < PQntuples(plan); row++) {
             const char *line = PQgetvalue(plan, row, 0);

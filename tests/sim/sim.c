@@ -54,7 +54,7 @@ void sim_violate(struct sim *sim, const char *format, ...)
         return;
     va_list args;
     va_start(args, format);
-    vsnprintf(sim->rule, sizeof sim->rule, format, args);
+    (void)vsnprintf(sim->rule, sizeof sim->rule, format, args);
     sim->rule_kind = format;
     va_end(args);
     sim_tell(sim, "BROKEN: %s", sim->rule);

@@ -256,6 +256,7 @@ static bool braid_search(struct braid *braid, const int taken[SIM_PARTITIONS],
         if (taken[i] == braid->lengths[i])
             continue;
         done = false;
+        /* NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Assign): set as far as it is long */
         struct sim_record *record = braid->strands[i][taken[i]];
         struct model_row next = *model;
         struct verdict verdict;

@@ -76,7 +76,7 @@ static void wait_for(pid_t pid, struct board *board, struct seat *seat)
     if (waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return;
     seat->broken = true;
-    snprintf(seat->rule, sizeof seat->rule, "the simulator died, wait status %d", status);
+    (void)snprintf(seat->rule, sizeof seat->rule, "the simulator died, wait status %d", status);
     atomic_store(&board->over, true);
 }
 
@@ -105,7 +105,7 @@ bool crew_play(const struct crew_task *task, struct crew_result *ret)
         return false;
     pid_t pids[CREW_MAX];
     int started = 0;
-    fflush(NULL);
+    (void)fflush(NULL);
     for (; started < task->jobs; started++) {
         pids[started] = fork();
         if (pids[started] == 0) {

@@ -18,8 +18,8 @@ enum refusal_place {
     REFUSE_CLOSE  /* by a deferred constraint, or when its submission or rejection is written */
 };
 
-#define ANSWER_SAME  0  /* the event does not name this key */
-#define ANSWER_CLEAR -1 /* null */
+#define ANSWER_SAME  0    /* the event does not name this key */
+#define ANSWER_CLEAR (-1) /* null */
 
 struct meaning {
     bool poison; /* the decoder must refuse it, for `reason` */

@@ -74,12 +74,12 @@ static int parse(int argc, char **argv, struct options *ret)
         } else if (value != NULL && strcmp(argv[i], "--jobs") == 0) {
             task->jobs = atoi(argv[++i]);
         } else {
-            fprintf(stderr, "simulate: unknown option '%s'; see --help\n", argv[i]);
+            (void)fprintf(stderr, "simulate: unknown option '%s'; see --help\n", argv[i]);
             return 64;
         }
     }
     if (task->jobs < 1 || task->jobs > CREW_MAX) {
-        fprintf(stderr, "simulate: --jobs is from 1 to %d\n", CREW_MAX);
+        (void)fprintf(stderr, "simulate: --jobs is from 1 to %d\n", CREW_MAX);
         return 64;
     }
     return 0;
@@ -93,7 +93,7 @@ static bool report_cover(const uint64_t cover[COVER_COUNT], bool print, bool dem
         if (print)
             printf("  %10llu  %s\n", (unsigned long long)cover[i], cover_text((enum cover)i));
         if (cover[i] == 0 && demand) {
-            fprintf(stderr, "simulate: never happened: %s\n", cover_text((enum cover)i));
+            (void)fprintf(stderr, "simulate: never happened: %s\n", cover_text((enum cover)i));
             whole = false;
         }
     }
@@ -137,7 +137,7 @@ static int play_many(const struct options *options)
     double begun = crew_now_s();
     struct crew_result result;
     if (!crew_play(&options->task, &result)) {
-        fprintf(stderr, "simulate: no memory or no process\n");
+        (void)fprintf(stderr, "simulate: no memory or no process\n");
         return 71;
     }
     double took = crew_now_s() - begun;
@@ -145,8 +145,8 @@ static int play_many(const struct options *options)
     if (result.broken) {
         char allocation[48] = "";
         if (result.fail_at != 0)
-            snprintf(allocation, sizeof allocation, " --allocation %llu",
-                     (unsigned long long)result.fail_at);
+            (void)snprintf(allocation, sizeof allocation, " --allocation %llu",
+                           (unsigned long long)result.fail_at);
         printf("simulate: seed %llu breaks a rule after %llu schedules:\n  %s\n"
                "its short story: build/tests/simulate --seed %llu%s --verbose\n",
                seed, played, result.rule, seed, allocation);
