@@ -47,3 +47,17 @@ void private_kafka_release(struct private_kafka *kafka)
         (void)fprintf(stderr, "could not remove %s\n", kafka->dir);
     *kafka->dir = '\0';
 }
+
+int private_kafka_setup(void **state)
+{
+    struct private_kafka *kafka = calloc(1, sizeof *kafka);
+    *state = kafka;
+    return kafka != NULL && private_kafka_start(kafka) ? 0 : -1;
+}
+
+int private_kafka_teardown(void **state)
+{
+    private_kafka_release(*state);
+    free(*state);
+    return 0;
+}

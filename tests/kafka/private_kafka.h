@@ -22,4 +22,8 @@ bool private_kafka_restart(struct private_kafka *kafka, const char *signal);
 /* Stops it and removes its folder. */
 void private_kafka_release(struct private_kafka *kafka);
 
+/* For a whole group of tests: one broker, whose struct is the group's state. */
+int private_kafka_setup(void **state);
+int private_kafka_teardown(void **state);
+
 #endif

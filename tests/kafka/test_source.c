@@ -444,20 +444,6 @@ static void test_source_survives_a_broker_restart(void **state)
     rig_release(&rig);
 }
 
-static int group_setup(void **state)
-{
-    struct private_kafka *kafka = calloc(1, sizeof *kafka);
-    *state = kafka;
-    return kafka != NULL && private_kafka_start(kafka) ? 0 : -1;
-}
-
-static int group_teardown(void **state)
-{
-    private_kafka_release(*state);
-    free(*state);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -473,5 +459,5 @@ int main(void)
         cmocka_unit_test(test_source_survives_a_broker_restart),
     };
     cmocka_set_test_filter(getenv("ATTEMPTD_TEST_FILTER")); /* NULL for all */
-    return cmocka_run_group_tests(tests, group_setup, group_teardown);
+    return cmocka_run_group_tests(tests, private_kafka_setup, private_kafka_teardown);
 }
