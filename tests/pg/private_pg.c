@@ -1,6 +1,8 @@
 #include "tests/pg/private_pg.h"
 
 #include "common/embedded.h"
+#include "common/hash.h"
+#include "tests/pg/sql.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -174,4 +176,51 @@ bool private_pg_database(struct private_pg *pg, bool migrated, bool as_superuser
     if (ok)
         url_of_database(as_superuser ? pg->superuser_url : pg->owner_url, name, url);
     return ok;
+}
+
+/* ------------------------------------------------------------------------ cmocka's fixtures */
+
+static struct private_pg group_server;
+
+struct private_pg *pg_group_server(void)
+{
+    return &group_server;
+}
+
+int pg_group_start(void **state)
+{
+    (void)state;
+    struct err err = { 0 };
+    if (hash_init() && private_pg_start(&group_server, &err))
+        return 0;
+    (void)fprintf(stderr, "%s\n", err.text);
+    return -1;
+}
+
+int pg_group_stop(void **state)
+{
+    (void)state;
+    private_pg_stop(&group_server);
+    return 0;
+}
+
+int pg_test_open(void **state)
+{
+    char url[PRIVATE_PG_URL_BYTES];
+    struct err err = { 0 };
+    if (!private_pg_database(&group_server, true, true, url, &err)) {
+        (void)fprintf(stderr, "%s\n", err.text);
+        return -1;
+    }
+    *state = sql_connect(url);
+    if (!*state)
+        return -1;
+    sql_ok(*state, "SET ROLE attemptd");
+    return 0;
+}
+
+int pg_test_close(void **state)
+{
+    PQfinish(*state);
+    return 0;
 }

@@ -40,4 +40,16 @@ bool private_pg_restart(struct private_pg *pg, const char *mode, struct err *err
 bool private_pg_database(struct private_pg *pg, bool migrated, bool as_superuser, char *url,
                          struct err *err);
 
+/* -------------------------------------------------------------- cmocka's fixtures, of a group */
+
+/* One server for all tests of a program; hash_init() too. */
+int pg_group_start(void **state);
+int pg_group_stop(void **state);
+struct private_pg *pg_group_server(void);
+
+/* Of a test: *state is a connection to a migrated database of its own, a superuser's who acts as
+ * the owner (RESET ROLE for more). */
+int pg_test_open(void **state);
+int pg_test_close(void **state);
+
 #endif

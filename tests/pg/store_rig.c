@@ -11,30 +11,6 @@
 
 #include <cmocka.h>
 
-static struct private_pg server;
-
-int rig_start_server(void **state)
-{
-    (void)state;
-    struct err err = { 0 };
-    if (private_pg_start(&server, &err))
-        return 0;
-    print_error("%s\n", err.text);
-    return -1;
-}
-
-int rig_stop_server(void **state)
-{
-    (void)state;
-    private_pg_stop(&server);
-    return 0;
-}
-
-struct private_pg *rig_server(void)
-{
-    return &server;
-}
-
 /* -------------------------------------------------------------------------------- one test */
 
 /* The migrations were applied by the test's own means: enter what `migrate up` would have. */
@@ -60,7 +36,7 @@ int rig_open(void **state)
 {
     struct rig *rig = calloc(1, sizeof *rig);
     struct err err = { 0 };
-    if (rig == NULL || !private_pg_database(&server, true, false, rig->url, &err)) {
+    if (rig == NULL || !private_pg_database(pg_group_server(), true, false, rig->url, &err)) {
         print_error("%s\n", err.text);
         return -1;
     }

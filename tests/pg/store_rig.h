@@ -36,12 +36,9 @@ struct rig {
     struct attempt_row rows[RIG_MAX];
 };
 
-/* cmocka's group and test fixtures; *state is the rig. */
-int rig_start_server(void **state);
-int rig_stop_server(void **state);
+/* cmocka's test fixtures, in a group of pg_group_start(); *state is the rig. */
 int rig_open(void **state);
 int rig_close(void **state);
-struct private_pg *rig_server(void);
 
 /* A store like the rig's, connected or not. */
 struct pg_store *rig_new_store(struct rig *rig);

@@ -256,5 +256,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_worker_and_functions_at_the_same_time, rig_open,
                                         rig_close),
     };
-    return cmocka_run_group_tests_name("concurrency", tests, rig_start_server, rig_stop_server);
+    return cmocka_run_group_tests_name("concurrency", tests, pg_group_start, pg_group_stop);
 }

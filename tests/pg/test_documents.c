@@ -18,25 +18,6 @@
 #define DOCUMENTS 4000
 #define PER_CALL  200
 
-static struct private_pg server;
-
-static int start_server(void **state)
-{
-    (void)state;
-    struct err err = { 0 };
-    if (private_pg_start(&server, &err))
-        return 0;
-    print_error("%s\n", err.text);
-    return -1;
-}
-
-static int stop_server(void **state)
-{
-    (void)state;
-    private_pg_stop(&server);
-    return 0;
-}
-
 static const char *const scalars[] = {
     "null",
     "true",
@@ -136,7 +117,7 @@ static void test_answers_and_document_are_inverse(void **state)
     (void)state;
     char url[PRIVATE_PG_URL_BYTES];
     struct err err = { 0 };
-    assert_true(private_pg_database(&server, true, false, url, &err));
+    assert_true(private_pg_database(pg_group_server(), true, false, url, &err));
     PGconn *db = sql_connect(url);
     struct rng rng = { 20261121 };
     for (int i = 0; i < DOCUMENTS / PER_CALL; i++)
@@ -160,5 +141,5 @@ static void test_answers_and_document_are_inverse(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_answers_and_document_are_inverse) };
-    return cmocka_run_group_tests_name("documents", tests, start_server, stop_server);
+    return cmocka_run_group_tests_name("documents", tests, pg_group_start, pg_group_stop);
 }

@@ -14,47 +14,6 @@
 
 #include <cmocka.h>
 
-static struct private_pg server;
-
-static int start_server(void **state)
-{
-    (void)state;
-    struct err err = { 0 };
-    if (private_pg_start(&server, &err))
-        return 0;
-    print_error("%s\n", err.text);
-    return -1;
-}
-
-static int stop_server(void **state)
-{
-    (void)state;
-    private_pg_stop(&server);
-    return 0;
-}
-
-/* Every test has a database of its own: a superuser's connection that acts as the owner. */
-static int open_database(void **state)
-{
-    char url[PRIVATE_PG_URL_BYTES];
-    struct err err = { 0 };
-    if (!private_pg_database(&server, true, true, url, &err)) {
-        print_error("%s\n", err.text);
-        return -1;
-    }
-    *state = sql_connect(url);
-    if (!*state)
-        return -1;
-    sql_ok(*state, "SET ROLE attemptd");
-    return 0;
-}
-
-static int close_database(void **state)
-{
-    PQfinish(*state);
-    return 0;
-}
-
 #define ID(digit)                                                                                  \
     digit digit digit digit digit digit digit digit                                                \
         "-1111-4111-8111-" digit digit digit digit digit digit digit digit digit digit digit digit
@@ -601,7 +560,7 @@ static void test_they_lend_no_rights(void **state)
     sql_ok(db, "DROP ROLE reader");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_database, close_database)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, pg_test_open, pg_test_close)
 
 int main(void)
 {
@@ -623,5 +582,5 @@ int main(void)
         TEST(test_no_search_path_bends_them),
         TEST(test_they_lend_no_rights),
     };
-    return cmocka_run_group_tests_name("functions", tests, start_server, stop_server);
+    return cmocka_run_group_tests_name("functions", tests, pg_group_start, pg_group_stop);
 }

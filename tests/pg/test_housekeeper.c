@@ -18,8 +18,6 @@
 #define PATIENCE_MS 10000
 #define A           "'11111111-1111-4111-8111-111111111111'"
 
-static struct private_pg server;
-
 /* What one housekeeper told and wanted published. */
 struct fixture {
     char url[PRIVATE_PG_URL_BYTES];
@@ -132,28 +130,11 @@ static struct housekeeper *new_housekeeper(struct fixture *f)
     return housekeeper_new(&options);
 }
 
-static int start_server(void **state)
-{
-    (void)state;
-    struct err err = { 0 };
-    if (private_pg_start(&server, &err))
-        return 0;
-    print_error("%s\n", err.text);
-    return -1;
-}
-
-static int stop_server(void **state)
-{
-    (void)state;
-    private_pg_stop(&server);
-    return 0;
-}
-
 static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
     struct err err = { 0 };
-    if (!f || !private_pg_database(&server, true, false, f->url, &err)) {
+    if (!f || !private_pg_database(pg_group_server(), true, false, f->url, &err)) {
         print_error("%s\n", err.text);
         return -1;
     }
@@ -537,5 +518,5 @@ int main(void)
         TEST(test_two_workers_share_the_work),
         TEST(test_it_comes_back_after_a_lost_connection),
     };
-    return cmocka_run_group_tests_name("housekeeper", tests, start_server, stop_server);
+    return cmocka_run_group_tests_name("housekeeper", tests, pg_group_start, pg_group_stop);
 }

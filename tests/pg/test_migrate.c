@@ -16,25 +16,6 @@
 
 #define EXAM "eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee"
 
-static struct private_pg server;
-
-static int start_server(void **state)
-{
-    (void)state;
-    struct err err = { 0 };
-    if (hash_init() && private_pg_start(&server, &err))
-        return 0;
-    print_error("%s\n", err.text);
-    return -1;
-}
-
-static int stop_server(void **state)
-{
-    (void)state;
-    private_pg_stop(&server);
-    return 0;
-}
-
 /* Each test: an empty database; its URL and a client for schema `exam`. */
 struct fixture {
     char url[PRIVATE_PG_URL_BYTES];
@@ -56,7 +37,7 @@ static int open_database(void **state)
 {
     static struct fixture fixture;
     struct err err = { 0 };
-    if (!private_pg_database(&server, false, false, fixture.url, &err)) {
+    if (!private_pg_database(pg_group_server(), false, false, fixture.url, &err)) {
         print_error("%s\n", err.text);
         return -1;
     }
@@ -408,5 +389,5 @@ int main(void)
         cmocka_unit_test(test_the_files_are_in_order),
         cmocka_unit_test(test_statements_are_found_behind_quotes_and_comments),
     };
-    return cmocka_run_group_tests_name("migrate", tests, start_server, stop_server);
+    return cmocka_run_group_tests_name("migrate", tests, pg_group_start, pg_group_stop);
 }

@@ -27,7 +27,6 @@
     "attempt_rows|attempt_answers|activity_events[a-z0-9_]*|submissions|rejected_writes|"          \
     "dead_letters|audit_log|exams"
 
-static struct private_pg server;
 static PGconn *db;
 static int bad_plans;
 
@@ -96,16 +95,9 @@ static void generate(void)
 
 static int start(void **state)
 {
-    (void)state;
-    char url[PRIVATE_PG_URL_BYTES];
-    struct err err = { 0 };
-    if (!private_pg_start(&server, &err) || !private_pg_database(&server, true, true, url, &err)) {
-        print_error("%s\n", err.text);
+    if (pg_group_start(state) != 0 || pg_test_open((void **)&db) != 0)
         return -1;
-    }
-    db = sql_connect(url);
-    if (!db)
-        return -1;
+    sql_ok(db, "RESET ROLE");
     int64_t begun_ms = now_ms();
     generate();
     print_message("          %lld attempts in %lld ms\n", attempts_wanted(),
@@ -115,10 +107,8 @@ static int start(void **state)
 
 static int stop(void **state)
 {
-    (void)state;
     PQfinish(db);
-    private_pg_stop(&server);
-    return 0;
+    return pg_group_stop(state);
 }
 
 /* ------------------------------------------------------------------------------- statements */

@@ -11,47 +11,6 @@
 
 #include <cmocka.h>
 
-static struct private_pg server;
-
-static int start_server(void **state)
-{
-    (void)state;
-    struct err err = { 0 };
-    if (private_pg_start(&server, &err))
-        return 0;
-    print_error("%s\n", err.text);
-    return -1;
-}
-
-static int stop_server(void **state)
-{
-    (void)state;
-    private_pg_stop(&server);
-    return 0;
-}
-
-/* Every test has a database of its own: a superuser's connection that acts as the owner. */
-static int open_database(void **state)
-{
-    char url[PRIVATE_PG_URL_BYTES];
-    struct err err = { 0 };
-    if (!private_pg_database(&server, true, true, url, &err)) {
-        print_error("%s\n", err.text);
-        return -1;
-    }
-    *state = sql_connect(url);
-    if (!*state)
-        return -1;
-    sql_ok(*state, "SET ROLE attemptd");
-    return 0;
-}
-
-static int close_database(void **state)
-{
-    PQfinish(*state);
-    return 0;
-}
-
 #define A "'11111111-1111-4111-8111-111111111111'"
 #define B "'22222222-2222-4222-8222-222222222222'"
 #define E "'eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee'"
@@ -426,7 +385,7 @@ static void test_a_schedule_is_read_as_cron_reads_it(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_database, close_database)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, pg_test_open, pg_test_close)
 
 int main(void)
 {
@@ -442,5 +401,5 @@ int main(void)
         TEST(test_views_agree_with_a_recount),
         TEST(test_a_schedule_is_read_as_cron_reads_it),
     };
-    return cmocka_run_group_tests_name("schema", tests, start_server, stop_server);
+    return cmocka_run_group_tests_name("schema", tests, pg_group_start, pg_group_stop);
 }

@@ -17,8 +17,6 @@
 
 #include <cmocka.h>
 
-static struct private_pg server;
-
 struct fixture {
     char url[PRIVATE_PG_URL_BYTES];
     struct pg_session_options options;
@@ -29,27 +27,10 @@ struct fixture {
     size_t rows;
 };
 
-static int start_server(void **state)
-{
-    (void)state;
-    struct err err = { 0 };
-    if (private_pg_start(&server, &err))
-        return 0;
-    print_error("%s\n", err.text);
-    return -1;
-}
-
-static int stop_server(void **state)
-{
-    (void)state;
-    private_pg_stop(&server);
-    return 0;
-}
-
 static int open_fixture(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
-    if (f == NULL || !private_pg_database(&server, true, false, f->url, &f->err))
+    if (f == NULL || !private_pg_database(pg_group_server(), true, false, f->url, &f->err))
         return -1;
     f->options = pg_session_options_default();
     f->options.conninfo = f->url;
@@ -260,5 +241,5 @@ int main(void)
         TEST(test_a_server_that_says_nothing),
         TEST(test_who_is_refused_is_told_by_sqlstate),
     };
-    return cmocka_run_group_tests_name("session", tests, start_server, stop_server);
+    return cmocka_run_group_tests_name("session", tests, pg_group_start, pg_group_stop);
 }

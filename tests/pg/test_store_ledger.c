@@ -376,7 +376,7 @@ static void test_commit_that_is_not_replicated_is_unknown(void **state)
     rig_claim(rig, TOPIC_WRITES, 0, 10);
     rig_plan(rig, 10, 15);
     rig_ok(rig, STORE_OPEN);
-    PGconn *super = sql_connect(rig_server()->superuser_url);
+    PGconn *super = sql_connect(pg_group_server()->superuser_url);
     sql_ok(super, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
     sql_ok(super, "SELECT pg_reload_conf()");
     (void)sql_number(super, "SELECT 1 FROM pg_sleep(0.3)");
@@ -405,7 +405,7 @@ static void test_a_server_that_stops_is_lost(void **state)
     rig_claim(rig, TOPIC_WRITES, 0, 10);
     rig_plan(rig, 10, 15);
     rig_ok(rig, STORE_OPEN);
-    assert_true(private_pg_restart(rig_server(), "immediate", &err));
+    assert_true(private_pg_restart(pg_group_server(), "immediate", &err));
     assert_int_equal(rig_step(rig, STORE_CLOSE), STORE_FAILED);
     assert_int_equal(rig->err.action, ERR_LOST);
     rig_ok(rig, STORE_CONNECT);
@@ -436,5 +436,5 @@ int main(void)
         TEST(test_commit_that_is_not_replicated_is_unknown),
         TEST(test_a_server_that_stops_is_lost),
     };
-    return cmocka_run_group_tests_name("store_ledger", tests, rig_start_server, rig_stop_server);
+    return cmocka_run_group_tests_name("store_ledger", tests, pg_group_start, pg_group_stop);
 }

@@ -308,5 +308,5 @@ int main(void)
         TEST(test_counters_must_add_up),
         TEST(test_recall),
     };
-    return cmocka_run_group_tests_name("store_outcomes", tests, rig_start_server, rig_stop_server);
+    return cmocka_run_group_tests_name("store_outcomes", tests, pg_group_start, pg_group_stop);
 }

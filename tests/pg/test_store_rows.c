@@ -515,5 +515,5 @@ int main(void)
         TEST(test_activity_is_stored_once),
         TEST(test_views_are_asked_for),
     };
-    return cmocka_run_group_tests_name("store_rows", tests, rig_start_server, rig_stop_server);
+    return cmocka_run_group_tests_name("store_rows", tests, pg_group_start, pg_group_stop);
 }
