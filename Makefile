@@ -93,6 +93,12 @@ $(BUILD)/tests/simulate: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/sim/*.c)) 
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc -o $@ $^ $(LDLIBS)
 
+# The parts of the benchmark that are measured by themselves; tests/bench/run calls them.
+BENCHMARK    := $(BUILD)/tests/benchmark
+$(BENCHMARK): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/bench/*.c)) $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
 SCHEDULES := $(if $(SANITIZE),1500,10000)
 
 .PHONY: check check-unit check-sim check-pg check-kafka
@@ -150,7 +156,7 @@ check-e2e: $(BUILD)/attemptd ## end to end on real Kafka and PostgreSQL
 	@tests/e2e/run
 
 # The libraries are looked up when make starts, so what needs them runs in a second make.
-.PHONY: deps deps-dev demo test check-schemas check-e2e
+.PHONY: deps deps-dev demo test check-schemas check-e2e bench bench-smoke
 deps: ## install what this machine lacks
 	@compose/deps
 
@@ -160,6 +166,15 @@ deps-dev: ## install that and what `make lint` needs
 demo: deps ## play an exam, kill a worker, prove that nothing was lost or doubled
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@compose/demo
+
+# ONLY= sections, F= loads (1 5 20 exam), VARIANTS= (a b c m d e1 e2), ROUNDS=3, SCALE=1, OUT=
+bench: deps ## attemptd beside its limits and others, on real servers (see tests/bench/run --help)
+	@$(MAKE) --no-print-directory -j$$(nproc) all $(BENCHMARK)
+	@tests/bench/run --only "$(ONLY)" --load "$(F)" --variants "$(VARIANTS)" \
+	    --rounds $(or $(ROUNDS),0) --scale "$(SCALE)" $(if $(OUT),--out $(OUT))
+
+bench-smoke: $(BUILD)/attemptd $(BENCHMARK) ## the same, tiny: are the tables whole and the rows right?
+	@tests/bench/run --smoke --out $(BUILD)/bench/smoke.json
 
 test: deps ## everything: unit, simulation, PostgreSQL, Kafka, end to end
 	@tests/all

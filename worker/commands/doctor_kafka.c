@@ -1,3 +1,4 @@
+#include "common/murmur2.h"
 #include "worker/commands/doctor.h"
 #include "worker/commands/facts.h"
 #include "worker/commands/kafka_setup.h"
@@ -112,31 +113,6 @@ static int check_topic(struct examination *e, const char *topic, bool input)
 
 /* ----------------------------------------------------------------------------- partitioner */
 
-/* Java's murmur2 over the key, as every producer of attempts has to use it. */
-static uint32_t murmur2(struct bytes key)
-{
-    const uint32_t m = 0x5bd1e995;
-    const unsigned char *at = (const unsigned char *)key.ptr;
-    uint32_t h = 0x9747b28cu ^ (uint32_t)key.len;
-    size_t left = key.len;
-    for (; left >= 4; left -= 4, at += 4) {
-        uint32_t k =
-            (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-        k *= m;
-        k ^= k >> 24;
-        h = (h * m) ^ (k * m);
-    }
-    if (left >= 3)
-        h ^= (uint32_t)at[2] << 16;
-    if (left >= 2)
-        h ^= (uint32_t)at[1] << 8;
-    if (left >= 1)
-        h = (h ^ at[0]) * m;
-    h ^= h >> 13;
-    h *= m;
-    return h ^ (h >> 15);
-}
-
 struct sample {
     int partition_count;
     int seen, astray;
@@ -147,9 +123,9 @@ static bool take_record(void *self, const struct record *record)
     struct sample *sample = self;
     if (!bytes_present(record->key))
         return true;
-    uint32_t expected = (murmur2(record->key) & 0x7fffffffu) % (uint32_t)sample->partition_count;
     sample->seen++;
-    sample->astray += expected != (uint32_t)record->tp.partition;
+    sample->astray +=
+        murmur2_partition(record->key, sample->partition_count) != record->tp.partition;
     return true;
 }
 
