@@ -153,7 +153,7 @@ check-schemas: ## a stock JSON Schema validator against the corpus
 
 check-e2e: $(BUILD)/attemptd ## end to end on real Kafka and PostgreSQL
 	@python3 -B tests/e2e/check_corpus.py
-	@tests/e2e/run
+	@ATTEMPTD_BUILD=$(BUILD) tests/e2e/run
 
 # The libraries are looked up when make starts, so what needs them runs in a second make.
 .PHONY: deps deps-dev demo test check-schemas check-e2e bench bench-smoke

@@ -52,16 +52,14 @@ static char *take(struct buf *buf, struct bytes *ret)
     return buf->ptr;
 }
 
-static bool load_value(struct fixture *fixture)
+char *fixture_bytes(const json_t *object, struct bytes *ret)
 {
     struct buf buf;
     buf_init(&buf, 16 << 20);
-    json_t *value = json_object_get(fixture->root, "value");
-    json_t *text = json_object_get(fixture->root, "text");
-    json_t *parts = json_object_get(fixture->root, "parts");
-    json_t *base64 = json_object_get(fixture->root, "base64");
-    if (json_is_true(json_object_get(fixture->root, "tombstone")))
-        return true;
+    json_t *value = json_object_get(object, "value");
+    json_t *text = json_object_get(object, "text");
+    json_t *parts = json_object_get(object, "parts");
+    json_t *base64 = json_object_get(object, "base64");
     if (value != NULL) {
         char *dumped = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
         buf_put(&buf, bytes_of(dumped));
@@ -71,10 +69,21 @@ static bool load_value(struct fixture *fixture)
     } else if (base64 != NULL) {
         put_base64(&buf, text_of(base64));
     } else {
-        return false;
+        return NULL;
     }
-    fixture->value = take(&buf, &fixture->record.value);
-    return !buf.failed;
+    char *bytes = take(&buf, ret);
+    if (!buf.failed)
+        return bytes;
+    free(bytes);
+    return NULL;
+}
+
+static bool load_value(struct fixture *fixture)
+{
+    if (json_is_true(json_object_get(fixture->root, "tombstone")))
+        return true;
+    fixture->value = fixture_bytes(fixture->root, &fixture->record.value);
+    return fixture->value != NULL;
 }
 
 static void load_key(struct fixture *fixture)

@@ -27,6 +27,10 @@ struct fixture {
 bool fixture_load(const char *path, struct fixture *ret);
 void fixture_release(struct fixture *fixture);
 
+/* The bytes that an object stands for: its `value`, `text`, `parts` or `base64`. They are the
+ * caller's to free; NULL when it has none of these. */
+char *fixture_bytes(const json_t *object, struct bytes *ret);
+
 /* Calls `each` for every .json file below `folder`, in no special order; how many there were. */
 size_t fixtures_below(const char *folder, void (*each)(const char *path, void *self), void *self);
 
