@@ -35,7 +35,6 @@ STATEMENTS   := $(wildcard worker/*/sql/*.sql)
 GENERATED    := $(BUILD)/gen/migrations_embedded.c $(BUILD)/gen/statements_embedded.c
 COMMON_OBJ   := $(COMMON_SRC:%.c=$(BUILD)/%.o)
 WORKER_OBJ   := $(WORKER_SRC:%.c=$(BUILD)/%.o) $(GENERATED:%.c=%.o)
-EVENTS_OBJ   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard worker/events/*.c))
 LIBS         := $(BUILD)/libworker.a $(BUILD)/libcommon.a
 
 # A folder's helpers (tests/pg/private_pg.c, ...) are linked into each of its tests.
@@ -122,17 +121,17 @@ simulate: $(SIM_TESTS) ## play schedules for SECONDS=60, with all processors
 	@$< --seconds $(or $(SECONDS),60) --jobs $$(nproc) $(if $(FIRST),--first $(FIRST),\
 	    --first $$(date +%s)000)
 
-# The parsers and what they need, built by clang with its fuzzer, in a folder of their own.
+# The parsers, built by clang with its fuzzer, in a folder of their own.
 FUZZ_TESTS   := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-fuzz: ## fuzz each parser for SECONDS=60, with clang
+fuzz: ## fuzz each parser for SECONDS=60, or RUNS=1000000 times; only ONLY=json
 	@command -v clang >/dev/null || { echo "fuzz: clang is not installed"; exit 0; }; \
 	    $(MAKE) --no-print-directory CC=clang BUILD=build/fuzz EXTRA_CFLAGS="-O1 \
 	    -U_FORTIFY_SOURCE -fsanitize=fuzzer-no-link,address,undefined" fuzz-tests && \
-	    tests/fuzz/run build/fuzz $(or $(SECONDS),60)
+	    tests/fuzz/run build/fuzz $(or $(SECONDS),60) $(or $(RUNS),-1) $(ONLY)
 
 .PHONY: fuzz-tests
 fuzz-tests: $(FUZZ_TESTS)
-$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(COMMON_OBJ) $(EVENTS_OBJ)
+$(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(LIBS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LDLIBS)
 

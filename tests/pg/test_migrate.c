@@ -3,7 +3,6 @@
 #include "tests/pg/private_pg.h"
 #include "tests/pg/sql.h"
 #include "worker/postgres/migrate.h"
-#include "worker/postgres/sql_text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -334,23 +333,6 @@ static void test_of_many_deployers_one_works(void **state)
     assert_int_equal(worked, 1);
 }
 
-static void test_statements_are_found_behind_quotes_and_comments(void **state)
-{
-    (void)state;
-    const char *text = "-- a; b\nSELECT ';' , \"a;b\", E'\\';', 'it''s;' /* ; /* ; */ ; */;\n"
-                       ";DO $x$ BEGIN; $y$ ; $x$ ; SELECT a$1, $1 -- ;\n; \n-- end;";
-    const char *expected[] = { "SELECT ';' , \"a;b\", E'\\';', 'it''s;' /* ; /* ; */ ; */",
-                               "DO $x$ BEGIN; $y$ ; $x$ ", "SELECT a$1, $1 -- ;\n" };
-    size_t at = 0;
-    struct bytes statement;
-    for (size_t i = 0; i < 3; i++) {
-        assert_true(sql_text_next(bytes_of(text), &at, &statement));
-        assert_int_equal(statement.len, strlen(expected[i]));
-        assert_memory_equal(statement.ptr, expected[i], statement.len);
-    }
-    assert_false(sql_text_next(bytes_of(text), &at, &statement));
-}
-
 static void test_the_files_are_in_order(void **state)
 {
     (void)state;
@@ -364,7 +346,16 @@ static void test_the_files_are_in_order(void **state)
     const struct embedded_file no_down[] = {
         { "0001_a.sql", "-- migrate:up\nSELECT 1;\n-- migrate:down\n-- nothing;\n" }, { 0 }
     };
+    const struct embedded_file long_number[] = { { "1234567890123456789_a.sql", two_files[0].text },
+                                                 { 0 } };
+    const struct embedded_file long_name[] = {
+        { "R__a_name_of_more_than_sixty_three_characters_that_would_be_cut_off.sql",
+          two_files[0].text },
+        { 0 }
+    };
     assert_false(migrate_validate(bad_name, &err));
+    assert_false(migrate_validate(long_number, &err));
+    assert_false(migrate_validate(long_name, &err));
     assert_false(migrate_validate(twice, &err));
     assert_non_null(strstr(err.text, "0001_a.sql and 0001_b.sql"));
     assert_false(migrate_validate(no_down, &err));
@@ -387,7 +378,6 @@ int main(void)
         TEST(test_a_deployer_that_never_ends_is_named),
         TEST(test_of_many_deployers_one_works),
         cmocka_unit_test(test_the_files_are_in_order),
-        cmocka_unit_test(test_statements_are_found_behind_quotes_and_comments),
     };
     return cmocka_run_group_tests_name("migrate", tests, pg_group_start, pg_group_stop);
 }

@@ -93,6 +93,22 @@ static void test_a_record_by_hand(void **state)
     assert_bytes(record->value, "\xff");
 }
 
+/* Found by the fuzzer: the names of an object's members may be written with escapes. */
+static void test_headers_as_an_object(void **state)
+{
+    const struct record *record =
+        read_line(state,
+                  "{\"topic\":\"attempt.writes\",\"headers\":{\"a\":\"1\",\"\\u0062\\n\":null},"
+                  "\"value\":\"\"}",
+                  WRAP_BARE);
+    assert_int_equal(record->header_count, 2);
+    assert_bytes(record->headers[0].name, "a");
+    assert_bytes(record->headers[0].value, "1");
+    assert_bytes(record->headers[1].name, "b\n");
+    assert_bytes(record->headers[1].value, NULL);
+    assert_bytes(record->value, "");
+}
+
 static void test_refusals(void **state)
 {
     static const char *const lines[] = {
@@ -153,8 +169,8 @@ static void test_there_and_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_a_bare_event), TEST(test_an_id_is_made),  TEST(test_a_record_by_hand),
-        TEST(test_refusals),     TEST(test_there_and_back),
+        TEST(test_a_bare_event), TEST(test_an_id_is_made),        TEST(test_a_record_by_hand),
+        TEST(test_refusals),     TEST(test_headers_as_an_object), TEST(test_there_and_back),
     };
     return cmocka_run_group_tests_name("record_line", tests, NULL, NULL);
 }

@@ -196,6 +196,19 @@ static bool add_header(struct parse *parse, struct bytes name, struct bytes valu
     return json_kind(value) == JSON_KIND_NULL || text_of(parse, value, "headers", &ret->value);
 }
 
+/* {"name":"value",...} */
+static bool read_named(struct parse *parse, const struct json_member *member, struct header *ret)
+{
+    struct bytes name = member->key;
+    if (member->key_escaped) {
+        char *room = arena_alloc(&parse->line->arena, member->key.len);
+        if (room == NULL || !json_unescape(member->key, room, &name.len))
+            return out_of_memory(parse);
+        name.ptr = room;
+    }
+    return add_header(parse, name, member->value, ret);
+}
+
 /* [["name","value"],...] */
 static bool read_pair(struct parse *parse, struct bytes pair, struct header *ret)
 {
@@ -224,7 +237,7 @@ static bool read_headers(struct parse *parse)
     struct json_member member;
     struct bytes element;
     while (object && json_next_member(&cursor, &member)) {
-        if (!add_header(parse, member.key, member.value, &headers[count++]))
+        if (!read_named(parse, &member, &headers[count++]))
             return false;
     }
     while (!object && json_next_element(&cursor, &element)) {

@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define VERSION_DIGITS_MAX 18 /* a bigint holds them all */
+#define NAME_BYTES_MAX     (sizeof((struct migration *)0)->name - 1)
+
 const char *migration_state_name(enum migration_state state)
 {
     switch (state) {
@@ -68,8 +71,10 @@ static bool name_is_sound(const struct embedded_file *file)
     size_t digits = strspn(file->name, "0123456789");
     size_t prefix = migration_is_repeatable(file) ? strlen(REPEATABLE_PREFIX) : digits;
     size_t word = strspn(file->name + prefix, letters);
-    return (migration_is_repeatable(file) || (digits >= 4 && file->name[digits] == '_')) &&
-           word > 0 && strcmp(file->name + prefix + word, ".sql") == 0;
+    return (migration_is_repeatable(file) ||
+            (digits >= 4 && digits <= VERSION_DIGITS_MAX && file->name[digits] == '_')) &&
+           word > 0 && strcmp(file->name + prefix + word, ".sql") == 0 &&
+           strlen(file->name) <= NAME_BYTES_MAX;
 }
 
 static bool same_place(const struct embedded_file *a, const struct embedded_file *b)
@@ -94,8 +99,9 @@ bool migrate_validate(const struct embedded_file *files, struct err *err)
     for (const struct embedded_file *file = files; file->name; file++) {
         if (!name_is_sound(file))
             return err_set(err, ERR_HALT, "MIGRATION",
-                           "%s: the name is neither NNNN_lower_case.sql nor R__lower_case.sql",
-                           file->name);
+                           "%s: the name is neither NNNN_lower_case.sql nor R__lower_case.sql, of "
+                           "at most %zu characters and %d digits",
+                           file->name, NAME_BYTES_MAX, VERSION_DIGITS_MAX);
         for (const struct embedded_file *other = files; other < file; other++)
             if (same_place(other, file))
                 return err_set(err, ERR_HALT, "MIGRATION", "%s and %s have the same version",

@@ -33,20 +33,33 @@ static size_t skip_block_comment(struct bytes s, size_t at)
     return at;
 }
 
-/* At a dollar: behind the dollar-quoted string, or one further if it is none ($1, a$b). */
+/* What a name or a dollar quote's tag begins with: to PostgreSQL every byte beyond ASCII is a
+ * letter. */
+static bool begins_word(char c)
+{
+    return isalpha((unsigned char)c) || c == '_' || (unsigned char)c >= 0x80;
+}
+
+/* Behind the name, the tag or the number at `at`; in a name a dollar is a letter, too. */
+static size_t behind_word(struct bytes s, size_t at, bool dollars)
+{
+    while (at < s.len && (begins_word(s.ptr[at]) || isdigit((unsigned char)s.ptr[at]) ||
+                          (dollars && s.ptr[at] == '$')))
+        at++;
+    return at;
+}
+
+/* At a dollar: behind the dollar-quoted string, or one further if it is none ($1). */
 static size_t skip_dollar(struct bytes s, size_t at)
 {
-    size_t end = at + 1;
-    while (end < s.len && (isalnum((unsigned char)s.ptr[end]) || s.ptr[end] == '_'))
-        end++;
-    bool in_word = at > 0 && (isalnum((unsigned char)s.ptr[at - 1]) || s.ptr[at - 1] == '_');
-    if (in_word || end >= s.len || s.ptr[end] != '$' || isdigit((unsigned char)s.ptr[at + 1]))
+    size_t end = behind_word(s, at + 1, false);
+    if (end >= s.len || s.ptr[end] != '$' || isdigit((unsigned char)s.ptr[at + 1]))
         return at + 1;
     struct bytes tag = { s.ptr + at, end + 1 - at };
     return behind(s, end + 1, tag);
 }
 
-/* An E'' string, where a backslash hides the next character. */
+/* An E'' string, where a backslash hides the next character; `at` is at its quote. */
 static size_t skip_escape_string(struct bytes s, size_t at)
 {
     at++;
@@ -55,11 +68,12 @@ static size_t skip_escape_string(struct bytes s, size_t at)
     return at < s.len ? at + 1 : s.len;
 }
 
-static size_t skip_string(struct bytes s, size_t at)
+/* A name, or the E of a string. */
+static size_t skip_word(struct bytes s, size_t at)
 {
-    bool escapes = at > 0 && (s.ptr[at - 1] == 'E' || s.ptr[at - 1] == 'e') &&
-                   (at < 2 || !isalnum((unsigned char)s.ptr[at - 2]));
-    return escapes ? skip_escape_string(s, at) : behind(s, at + 1, BYTES("'"));
+    size_t end = behind_word(s, at, true);
+    bool escapes = end == at + 1 && (s.ptr[at] == 'E' || s.ptr[at] == 'e');
+    return escapes && end < s.len && s.ptr[end] == '\'' ? skip_escape_string(s, end) : end;
 }
 
 /* Behind the token at `at`: a doubled quote is simply two strings in a row. */
@@ -71,13 +85,13 @@ static size_t skip(struct bytes s, size_t at)
         return skip_block_comment(s, at);
     switch (s.ptr[at]) {
     case '\'':
-        return skip_string(s, at);
+        return behind(s, at + 1, BYTES("'"));
     case '"':
         return behind(s, at + 1, BYTES("\""));
     case '$':
         return skip_dollar(s, at);
     default:
-        return at + 1;
+        return begins_word(s.ptr[at]) ? skip_word(s, at) : at + 1;
     }
 }
 
