@@ -22,7 +22,7 @@ sleep 2
 kill "$worker"
 sleep 0.5
 kill "$worker" 2>/dev/null || true
-wait_gone "$worker" 2 || fail "a second SIGTERM did not end the worker at once"
+wait_gone "$worker" 5 || fail "a second SIGTERM did not end the worker at once"
 exec 4>&-
 wait "$holder"
 
