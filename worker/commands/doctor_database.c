@@ -74,6 +74,29 @@ static bool check_server(struct findings *findings, const json_t *server)
 
 /* ------------------------------------------------------------------------------- the schema */
 
+static void check_grants(struct findings *findings, struct pg_client *client)
+{
+    struct err err;
+    json_t *missing = facts_from_database(client, "doctor_grants.sql", NULL, 0, &err);
+    if (missing == NULL) {
+        finding_add(findings, FINDING_FAIL, AREA, NULL, "%s", err.text);
+        return;
+    }
+    size_t i;
+    const json_t *right;
+    json_array_foreach(missing, i, right)
+    {
+        char next_step[256];
+        (void)snprintf(next_step, sizeof next_step, "as the owner of the tables: %s",
+                       text(right, "grant"));
+        finding_add(findings, FINDING_FAIL, AREA, next_step, "a right is missing: %s",
+                    text(right, "right"));
+    }
+    if (json_array_size(missing) == 0)
+        finding_add(findings, FINDING_OK, AREA, NULL, "all rights that a worker needs are granted");
+    json_decref(missing);
+}
+
 struct tally {
     int pending, changed, unknown, applied;
     int64_t newest; /* applied */
@@ -117,6 +140,8 @@ static bool check_schema(struct findings *findings, struct pg_client *client, bo
     struct err err;
     if (!migrate_list(client, NULL, &list, &err)) {
         finding_add(findings, FINDING_FAIL, AREA, "see 'attemptd migrate status'", "%s", err.text);
+        if (strcmp(err.code, "42501") == 0) /* insufficient_privilege */
+            check_grants(findings, client);
         return false;
     }
     struct tally tally;
@@ -146,30 +171,6 @@ static bool check_schema(struct findings *findings, struct pg_client *client, bo
 }
 
 /* -------------------------------------------------------------------------------- the tables */
-
-static void check_grants(struct findings *findings, struct pg_client *client)
-{
-    struct err err;
-    json_t *missing = facts_from_database(client, "doctor_grants.sql", NULL, 0, &err);
-    if (missing == NULL) {
-        finding_add(findings, FINDING_FAIL, AREA, NULL, "%s", err.text);
-        return;
-    }
-    size_t i;
-    const json_t *right;
-    json_array_foreach(missing, i, right)
-    {
-        char next_step[160];
-        (void)snprintf(next_step, sizeof next_step,
-                       "GRANT %s TO this role (as the owner of the tables)",
-                       json_string_value(right));
-        finding_add(findings, FINDING_FAIL, AREA, next_step, "a right is missing: %s",
-                    json_string_value(right));
-    }
-    if (json_array_size(missing) == 0)
-        finding_add(findings, FINDING_OK, AREA, NULL, "all rights that a worker needs are granted");
-    json_decref(missing);
-}
 
 /* Limits decide outcomes, so all workers must have the same. */
 static void check_outcome_settings(struct findings *findings, const json_t *ledger,

@@ -16,7 +16,8 @@ const char status_help[] =
     "Options:\n"
     "  --json    as one JSON document\n"
     "\n"
-    "Exits with 69 when PostgreSQL or Kafka does not answer, after showing what it could.\n"
+    "Exits with 69 when PostgreSQL or Kafka does not answer, with 78 when one of them refuses\n"
+    "(a wrong password, missing tables or rights), after showing what it could.\n"
     "\n"
     "Examples:\n"
     "  attemptd status\n"
@@ -246,10 +247,12 @@ int status_command(const struct settings *settings, int argc, char **argv)
     json_t *database = ask_database(settings, &database_err);
     json_t *topics = ask_kafka(settings, &kafka_err);
     int code = EX_OK;
-    if (database == NULL)
-        code = json ? command_exit_code(&database_err) : command_fail("status", &database_err);
     if (topics == NULL)
         code = json ? command_exit_code(&kafka_err) : command_fail("status", &kafka_err);
+    if (database == NULL) {
+        int other = json ? command_exit_code(&database_err) : command_fail("status", &database_err);
+        code = code == EX_CONFIG ? code : other; /* waiting would not help: that comes first */
+    }
     json_int_t lag = database != NULL && topics != NULL ? join(database, topics, settings) : 0;
     if (json)
         show_json(database, topics, lag, database == NULL ? database_err.text : NULL,

@@ -84,7 +84,7 @@ void views_note(struct views *views, const struct housekeeper_note *note)
         log_note(views, LEVEL_INFO, "activity partition made", note);
         return;
     case HOUSEKEEPER_DROPPED:
-        log_note(views, LEVEL_INFO, "old activity partitions dropped", note);
+        log_note(views, LEVEL_INFO, "old activity partition dropped", note);
         return;
     case HOUSEKEEPER_UNCONFIRMED:
         log_note(views, LEVEL_WARN, "Kafka does not confirm news of the views; it is tried again",

@@ -8,7 +8,7 @@
 #define CONFIRM_TIMEOUT_MS    30000
 #define MONTHS_AHEAD          2
 #define PARTITION_INTERVAL_MS (INT64_C(60) * 60 * 1000)
-#define PARTITION_RETRY_MS    5000
+#define PARTITION_RETRY_MS    1000
 #define BACKOFF_BASE_MS       500
 #define BACKOFF_CAP_MS        60000
 #define WAIT_MS_MAX           60000
@@ -101,10 +101,27 @@ static void after_views(struct housekeeper *hk)
         rest(hk, hk->options.interval_ms);
 }
 
-static void on_partitions_done(struct housekeeper *hk)
+/* A step at a time, so that views are not late because much has to be sorted out. */
+static void rest_from_partitions(struct housekeeper *hk, int64_t delay_ms)
 {
-    hk->partitions_at_ms = hk->now_ms + PARTITION_INTERVAL_MS;
-    rest(hk, hk->options.interval_ms);
+    hk->partitions_at_ms = hk->now_ms + delay_ms;
+    rest(hk, delay_ms == 0 ? 0 : hk->options.interval_ms);
+}
+
+static void on_partition_step(struct housekeeper *hk)
+{
+    if (hk->found && strcmp(hk->name, "busy") == 0) {
+        rest_from_partitions(hk, PARTITION_RETRY_MS);
+    } else if (hk->found) {
+        if (strcmp(hk->name, "moving") != 0)
+            tell(hk, (struct housekeeper_note){ .kind = HOUSEKEEPER_PARTITION,
+                                                .name = round_name(hk) });
+        rest_from_partitions(hk, 0);
+    } else if (hk->options.months_kept > 0) {
+        round_drop_partition(hk);
+    } else {
+        rest_from_partitions(hk, PARTITION_INTERVAL_MS);
+    }
 }
 
 static void start_round(struct housekeeper *hk)
@@ -182,24 +199,19 @@ static void on_done(struct housekeeper *hk)
         start_round(hk);
         break;
     case MAKING_PARTITION:
+        on_partition_step(hk);
+        break;
+    case DROPPING_PARTITION:
         if (hk->found) {
-            tell(hk, (struct housekeeper_note){ .kind = HOUSEKEEPER_PARTITION,
-                                                .name = round_name(hk) });
-            round_make_partition(hk);
-        } else if (hk->options.months_kept > 0) {
-            round_drop_partitions(hk);
+            tell(hk,
+                 (struct housekeeper_note){ .kind = HOUSEKEEPER_DROPPED, .name = round_name(hk) });
+            rest_from_partitions(hk, 0);
         } else {
-            on_partitions_done(hk);
+            round_expire_activity(hk);
         }
         break;
-    case DROPPING_PARTITIONS:
-        if (hk->dropped > 0)
-            tell(hk,
-                 (struct housekeeper_note){ .kind = HOUSEKEEPER_DROPPED, .number = hk->dropped });
-        if (hk->expired == EXPIRE_MAX)
-            round_drop_partitions(hk);
-        else
-            on_partitions_done(hk);
+    case EXPIRING_ACTIVITY:
+        rest_from_partitions(hk, hk->expired == EXPIRE_MAX ? 0 : PARTITION_INTERVAL_MS);
         break;
     case UNDOING:
         rest(hk, hk->rest_until_ms > hk->now_ms ? hk->rest_until_ms - hk->now_ms
@@ -224,7 +236,8 @@ static void give_up_round(struct housekeeper *hk, int64_t delay_ms)
 static void on_failed(struct housekeeper *hk, const struct err *err)
 {
     bool connected = pg_session_connected(hk->session);
-    bool partitions = hk->phase == MAKING_PARTITION || hk->phase == DROPPING_PARTITIONS;
+    bool partitions = hk->phase == MAKING_PARTITION || hk->phase == DROPPING_PARTITION ||
+                      hk->phase == EXPIRING_ACTIVITY;
     if (connected && hk->phase == REFRESHING_VIEW) {
         tell(hk, (struct housekeeper_note){
                      .kind = HOUSEKEEPER_REFRESH_FAILED, .name = round_name(hk), .err = err });

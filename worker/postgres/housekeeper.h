@@ -8,7 +8,8 @@
  *   once, never before their commit.
  * - takes submits that were made by SQL, computes their digests (and receipts), has their outcomes
  *   published, and fills in both once that is confirmed. Published again, an outcome is the same.
- * - makes partitions for activity ahead of time, and drops old ones if told to.
+ * - makes partitions for activity ahead of time, step by step where events have to be sorted out of
+ *   the default one, and drops old ones if told to.
  *
  * One job at a time, in turns; a worker has two housekeepers, so that news does not wait for a
  * refresh that takes minutes (`jobs`). Failures are told and tried again with backoff; nothing here
@@ -73,7 +74,7 @@ enum housekeeper_note_kind {
     HOUSEKEEPER_CHANGES,        /* number: so many foreign changes were published */
     HOUSEKEEPER_SUBMITS,        /* number: so many submits by SQL were finished */
     HOUSEKEEPER_PARTITION,      /* name: a partition was made */
-    HOUSEKEEPER_DROPPED,        /* number: so many partitions were dropped */
+    HOUSEKEEPER_DROPPED,        /* name: a partition was dropped */
     HOUSEKEEPER_UNCONFIRMED,    /* publishing takes too long; it will be tried again */
     HOUSEKEEPER_TROUBLE         /* err; tried again in number ms */
 };

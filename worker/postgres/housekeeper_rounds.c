@@ -103,14 +103,6 @@ static bool on_partition(void *self, const struct pg_result *result, struct err 
     return true;
 }
 
-static bool on_dropped(void *self, const struct pg_result *result, struct err *err)
-{
-    struct housekeeper *hk = self;
-    (void)err;
-    hk->dropped = pg_row_count(result) > 0 ? pg_get_int8(result, 0, 0) : 0;
-    return true;
-}
-
 static bool on_expired(void *self, const struct pg_result *result, struct err *err)
 {
     struct housekeeper *hk = self;
@@ -245,27 +237,28 @@ void round_close_views(struct housekeeper *hk)
     enter(hk, CLOSING_VIEWS);
 }
 
+/* Each statement is a transaction of its own. */
 void round_make_partition(struct housekeeper *hk)
 {
-    send(hk, "housekeeper_begin.sql", NULL);
-    send(hk, "housekeeper_lock_timeout.sql", NULL);
     pg_put_int4(&hk->params, hk->options.months_ahead);
+    pg_put_int4(&hk->params, hk->options.months_kept);
     send(hk, "housekeeper_partition_make.sql", on_partition);
-    send(hk, "housekeeper_commit.sql", NULL);
     enter(hk, MAKING_PARTITION);
 }
 
-void round_drop_partitions(struct housekeeper *hk)
+void round_drop_partition(struct housekeeper *hk)
 {
-    send(hk, "housekeeper_begin.sql", NULL);
-    send(hk, "housekeeper_lock_timeout.sql", NULL);
     pg_put_int4(&hk->params, hk->options.months_kept);
-    send(hk, "housekeeper_partition_drop.sql", on_dropped);
+    send(hk, "housekeeper_partition_drop.sql", on_partition);
+    enter(hk, DROPPING_PARTITION);
+}
+
+void round_expire_activity(struct housekeeper *hk)
+{
     pg_put_int4(&hk->params, hk->options.months_kept);
     pg_put_int4(&hk->params, EXPIRE_MAX);
     send(hk, "housekeeper_activity_expire.sql", on_expired);
-    send(hk, "housekeeper_commit.sql", NULL);
-    enter(hk, DROPPING_PARTITIONS);
+    enter(hk, EXPIRING_ACTIVITY);
 }
 
 void round_undo(struct housekeeper *hk)

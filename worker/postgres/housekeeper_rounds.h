@@ -19,25 +19,26 @@
 
 /* Each is a round on the session, but for the two that wait for the publisher and for resting. */
 enum housekeeper_phase {
-    RESTING,             /* until rest_until_ms */
-    CONNECTING,          /* → TAKING_CHANGES */
-    TAKING_CHANGES,      /* → PUBLISHING_CHANGES, or without any TAKING_SUBMITS */
-    PUBLISHING_CHANGES,  /* → DELETING_CHANGES, or too late UNDOING */
-    DELETING_CHANGES,    /* → TAKING_CHANGES */
-    TAKING_SUBMITS,      /* → PUBLISHING_SUBMITS, or without any FINDING_VIEW */
-    PUBLISHING_SUBMITS,  /* → FINISHING_SUBMITS, or too late UNDOING */
-    FINISHING_SUBMITS,   /* → TAKING_CHANGES */
-    CLOSING_NEWS,        /* → RESTING: this one has no views to look after */
-    FINDING_VIEW,        /* refreshed, not published → PUBLISHING_VIEW, or TAKING_VIEW */
-    TAKING_VIEW,         /* due → REFRESHING_VIEW, or without any CLOSING_VIEWS */
-    REFRESHING_VIEW,     /* → PUBLISHING_VIEW, or failed RECORDING_FAILURE */
-    RECORDING_FAILURE,   /* → TAKING_VIEW */
-    PUBLISHING_VIEW,     /* → MARKING_VIEW, or too late RESTING */
-    MARKING_VIEW,        /* → TAKING_CHANGES */
-    CLOSING_VIEWS,       /* → MAKING_PARTITION, or RESTING */
-    MAKING_PARTITION,    /* → the same as long as one was made, DROPPING_PARTITIONS */
-    DROPPING_PARTITIONS, /* → RESTING */
-    UNDOING              /* → RESTING */
+    RESTING,            /* until rest_until_ms */
+    CONNECTING,         /* → TAKING_CHANGES */
+    TAKING_CHANGES,     /* → PUBLISHING_CHANGES, or without any TAKING_SUBMITS */
+    PUBLISHING_CHANGES, /* → DELETING_CHANGES, or too late UNDOING */
+    DELETING_CHANGES,   /* → TAKING_CHANGES */
+    TAKING_SUBMITS,     /* → PUBLISHING_SUBMITS, or without any FINDING_VIEW */
+    PUBLISHING_SUBMITS, /* → FINISHING_SUBMITS, or too late UNDOING */
+    FINISHING_SUBMITS,  /* → TAKING_CHANGES */
+    CLOSING_NEWS,       /* → RESTING: this one has no views to look after */
+    FINDING_VIEW,       /* refreshed, not published → PUBLISHING_VIEW, or TAKING_VIEW */
+    TAKING_VIEW,        /* due → REFRESHING_VIEW, or without any CLOSING_VIEWS */
+    REFRESHING_VIEW,    /* → PUBLISHING_VIEW, or failed RECORDING_FAILURE */
+    RECORDING_FAILURE,  /* → TAKING_VIEW */
+    PUBLISHING_VIEW,    /* → MARKING_VIEW, or too late RESTING */
+    MARKING_VIEW,       /* → TAKING_CHANGES */
+    CLOSING_VIEWS,      /* → MAKING_PARTITION, or RESTING */
+    MAKING_PARTITION,   /* → RESTING after each step, or DROPPING_PARTITION */
+    DROPPING_PARTITION, /* → RESTING after each, or EXPIRING_ACTIVITY */
+    EXPIRING_ACTIVITY,  /* → RESTING */
+    UNDOING             /* → RESTING */
 };
 
 struct housekeeper {
@@ -63,11 +64,11 @@ struct housekeeper {
     struct arena scratch; /* of digests */
     struct buf room;
 
-    bool found; /* the round found a view or made a partition: */
+    bool found; /* the round found a view, made or dropped a partition: */
     char name[NAME_BYTES];
     int64_t position, taken, requests; /* of the view that is taken */
     int64_t refreshes, finished_at_us, duration_ms;
-    int64_t dropped, expired;
+    int64_t expired; /* events, in the last round */
 };
 
 /* Each sends a round and enters its phase. */
@@ -83,7 +84,8 @@ void round_record_failure(struct housekeeper *hk, const struct err *cause);
 void round_mark_view(struct housekeeper *hk);
 void round_close_views(struct housekeeper *hk);
 void round_make_partition(struct housekeeper *hk);
-void round_drop_partitions(struct housekeeper *hk);
+void round_drop_partition(struct housekeeper *hk);
+void round_expire_activity(struct housekeeper *hk);
 void round_undo(struct housekeeper *hk);
 
 /* Of the view or partition that the last round was about. */

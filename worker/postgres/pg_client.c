@@ -5,12 +5,14 @@
 #include "worker/postgres/sqlstate.h"
 
 #include <libpq-fe.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define DEFAULT_SCHEMA            "public"
 #define DEFAULT_CONNECT_TIMEOUT_S 10
 #define NUMBER_BYTES              16
+#define KNOCK_MS                  2000
 
 struct pg_client {
     PGconn *conn;
@@ -63,12 +65,43 @@ static bool fail_result(struct pg_client *client, const char *what, const char *
                    sqlstate ? ")" : "");
 }
 
-static bool fail_connect(const PGconn *conn, struct err *err)
+/* The parameters of a connection; `values` as `keywords` has them. */
+struct target {
+    char timeout[NUMBER_BYTES];
+    const char *keywords[6];
+    const char *values[6];
+};
+
+/*
+ * Why a server refuses: a code is only in the message if that was asked for before it came, which
+ * PQconnectdb does not allow. So this knocks once more, for a moment.
+ */
+static void find_refusal(const struct target *target, char ret_sqlstate[static SQLSTATE_LEN + 1])
+{
+    PGconn *conn = PQconnectStartParams(target->keywords, target->values, 1);
+    if (!conn)
+        return;
+    (void)PQsetErrorVerbosity(conn, PQERRORS_VERBOSE);
+    PostgresPollingStatusType state = PGRES_POLLING_WRITING;
+    while (state == PGRES_POLLING_READING || state == PGRES_POLLING_WRITING) {
+        struct pollfd fd = { .fd = PQsocket(conn),
+                             .events = state == PGRES_POLLING_READING ? POLLIN : POLLOUT };
+        if (poll(&fd, 1, KNOCK_MS) <= 0)
+            break;
+        state = PQconnectPoll(conn);
+    }
+    if (state == PGRES_POLLING_FAILED)
+        (void)sqlstate_find(PQerrorMessage(conn), ret_sqlstate);
+    PQfinish(conn);
+}
+
+static bool fail_connect(const PGconn *conn, const struct target *target, struct err *err)
 {
     const char *message = PQerrorMessage(conn);
     char sqlstate[SQLSTATE_LEN + 1] = "";
     enum err_action action = ERR_LOST;
-    if (sqlstate_find(message, sqlstate))
+    find_refusal(target, sqlstate);
+    if (sqlstate[0])
         action = sqlstate_action(sqlstate, false);
     else if (PQconnectionNeedsPassword(conn))
         action = ERR_HALT;
@@ -83,23 +116,25 @@ static void ignore_notice(void *self, const PGresult *result)
     (void)result;
 }
 
-static PGconn *open_connection(const struct pg_client_options *options)
+static void aim(const struct pg_client_options *options, struct target *ret)
 {
-    char timeout[NUMBER_BYTES];
-    (void)snprintf(timeout, sizeof timeout, "%d",
+    (void)snprintf(ret->timeout, sizeof ret->timeout, "%d",
                    options->connect_timeout_s > 0 ? options->connect_timeout_s
                                                   : DEFAULT_CONNECT_TIMEOUT_S);
     const char *name = options->application_name ? options->application_name : "attemptd";
     /* What stands behind "dbname" wins over what stands before it: the operator's URL comes last,
      * the encoding, which our code depends on, after it. */
-    const char *keywords[] = { "connect_timeout",      "fallback_application_name",
-                               "target_session_attrs", "dbname",
-                               "client_encoding",      NULL };
-    const char *values[] = {
-        timeout, name, options->standby_ok ? "any" : "read-write", options->url ? options->url : "",
-        "UTF8",  NULL
-    };
-    return PQconnectdbParams(keywords, values, 1);
+    const char *pairs[][2] = { { "connect_timeout", ret->timeout },
+                               { "fallback_application_name", name },
+                               { "target_session_attrs",
+                                 options->standby_ok ? "any" : "read-write" },
+                               { "dbname", options->url ? options->url : "" },
+                               { "client_encoding", "UTF8" },
+                               { NULL, NULL } };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        ret->keywords[i] = pairs[i][0];
+        ret->values[i] = pairs[i][1];
+    }
 }
 
 bool pg_client_connect(const struct pg_client_options *options, struct pg_client **ret,
@@ -111,9 +146,11 @@ bool pg_client_connect(const struct pg_client_options *options, struct pg_client
     if (!client)
         return err_set(err, ERR_RESOURCE, "ENOMEM", "no memory for a database connection");
     client->schema = strdup(options->schema ? options->schema : DEFAULT_SCHEMA);
-    client->conn = open_connection(options);
+    struct target target;
+    aim(options, &target);
+    client->conn = PQconnectdbParams(target.keywords, target.values, 1);
     if (!client->schema || PQstatus(client->conn) != CONNECTION_OK) {
-        (void)fail_connect(client->conn, err);
+        (void)fail_connect(client->conn, &target, err);
         pg_client_free(client);
         return false;
     }

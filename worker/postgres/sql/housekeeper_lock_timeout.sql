@@ -1,2 +1,0 @@
--- Attaching a partition must not make writers queue behind it.
-SELECT set_config('lock_timeout', '50ms', true)
