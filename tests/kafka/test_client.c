@@ -55,8 +55,10 @@ static void test_admin(void **state)
     assert_true(kafka_admin_log(rig.admin, name, 1, &low, &high, &err));
     assert_int_equal(low, 0);
     assert_int_equal(high, 12);
-    assert_true(kafka_admin_committed(rig.admin, name, 1, &committed, &err));
+    struct witness witness;
+    assert_true(kafka_admin_committed(rig.admin, name, 1, &committed, &witness, &err));
     assert_int_equal(committed, -1);
+    assert_false(witness.present);
 
     assert_true(kafka_admin_grow(rig.admin, name, 5, &err));
     assert_true(kafka_admin_topic(rig.admin, name, &topic, &err));

@@ -198,18 +198,27 @@ static void test_source_survey(void **state)
     assert_int_equal(event.facts[1].high, 0);
 
     rig_assign(source, writes_0, 0);
-    struct position done = { writes_0, 12 };
+    assert_false(event.facts[0].witness.present);
+    struct group_offset done = { writes_0, 12, { true, 3, INT64_C(9007199254740993) } };
+    struct witness witness = { false, 0, 0 };
     port.commit(port.self, &done, 1);
     int64_t committed = -1;
     for (int tries = 0; committed != 12 && tries < 50; tries++) {
         (void)usleep(100000);
-        assert_true(
-            kafka_admin_committed(rig.admin, rig.names.topics[TOPIC_WRITES], 0, &committed, &err));
+        assert_true(kafka_admin_committed(rig.admin, rig.names.topics[TOPIC_WRITES], 0, &committed,
+                                          &witness, &err));
     }
+    assert_true(witness.present);
+    assert_int_equal(witness.generation, 3);
+    assert_int_equal(witness.next_offset, INT64_C(9007199254740993));
     assert_true(port.survey(port.self, tps, 2, &err));
     event = rig_wait(source, SOURCE_SURVEYED, 10);
     assert_true(event.facts[0].has_committed);
     assert_int_equal(event.facts[0].committed, 12);
+    assert_true(event.facts[0].witness.present);
+    assert_int_equal(event.facts[0].witness.generation, 3);
+    assert_int_equal(event.facts[0].witness.next_offset, INT64_C(9007199254740993));
+    assert_false(event.facts[1].witness.present);
     assert_false(event.facts[1].has_committed);
 
     struct tp missing = { TOPIC_REFRESH, 0 };

@@ -267,6 +267,9 @@ static void test_mark_moves_forward_only(void **state)
     marks[0].published_offset = 17;
     assert_int_equal(rig_run(rig, &call), STORE_OK);
     assert_true(marks[0].hit);
+    marks[0].published_offset = 21; /* more than there is: the ledger was put back */
+    assert_int_equal(rig_run(rig, &call), STORE_OK);
+    assert_false(marks[0].hit);
     marks[0].published_offset = 20;
     marks[0].epoch--;
     assert_int_equal(rig_run(rig, &call), STORE_OK);

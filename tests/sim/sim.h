@@ -88,7 +88,9 @@
     X(BUG, "database says that we have a bug")                                                     \
     X(FOREIGN, "row written by another session")                                                   \
     X(NO_MEMORY, "allocation failed")                                                              \
-    X(RESTORED, "database restored to an older state")
+    X(RESTORED, "database restored to an older state")                                             \
+    X(FAILOVER, "... under a running worker")                                                      \
+    X(LEDGER_BEHIND, "ledger behind what was seen of it, and accepted")
 
 enum cover {
 #define X(name, text) COVER_##name,

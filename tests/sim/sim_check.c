@@ -20,34 +20,58 @@ static const char *tp_text(int tp)
     return names[tp];
 }
 
+static bool is_dead_for(const struct db_outcome_row *row, enum reason reason)
+{
+    return row != NULL && row->outcome == OUTCOME_DEAD && row->reason == reason;
+}
+
+/*
+ * A letter for a constraint is right when the database has refused this very record, and would
+ * refuse it still. Dead is looked for first: when another session changes the row between the
+ * trial that has shown the refusal and the commit, the refusal stands, whatever the record would
+ * be by now.
+ */
+static bool constraint_refused(const struct sim_db *db, const struct meaning *meaning,
+                               const struct verdict *verdict)
+{
+    int64_t refused_at = db->refused_at[meaning->event];
+    if (meaning->refused == REFUSE_NEVER || refused_at < 0)
+        return false;
+    /* What was refused first may be too far ahead once an earlier record is dead as well. */
+    return refused_at != db->attempts[meaning->attempt].revision ||
+           verdict->outcome == OUTCOME_APPLIED || verdict->reason == REASON_VERSION_JUMP ||
+           (meaning->refused == REFUSE_CLOSE &&
+            (verdict->outcome == OUTCOME_STALE || verdict->outcome == OUTCOME_LATE));
+}
+
+/*
+ * A row that is not there cannot be locked: another worker may make it after this one has looked.
+ * Each record is judged against the row's version as it comes, so a version that was too far ahead
+ * of no row is dead, whatever is there by the time of the commit.
+ */
+static bool jumped_over_no_row(const struct db_tx *tx, const struct meaning *meaning)
+{
+    return tx->saw_none[meaning->attempt] && !meaning->poison &&
+           meaning->expected - 1 > SIM_VERSION_JUMP;
+}
+
 /*
  * Judges one record by the model and holds it against the row that the transaction wrote for it
- * (NULL when none). False when they differ; then *ret_why says how. `raced`: another worker may
- * have changed the row between the trial that found the record refused and the commit, or
- * made it after this one had looked for it: a row that is not there cannot be locked.
+ * (NULL when none). False when they differ; then *ret_why says how.
  */
-static bool explain(struct model_row *model, const struct sim_record *record,
-                    const struct db_outcome_row *row, bool raced, struct verdict *ret,
-                    const char **ret_why)
+static bool explain(const struct sim_db *db, const struct db_tx *tx, struct model_row *model,
+                    const struct sim_record *record, const struct db_outcome_row *row,
+                    struct verdict *ret, const char **ret_why)
 {
     const struct meaning *meaning = &record->meaning;
     struct model_row after = *model;
     struct verdict verdict = model_judge(&after, meaning);
-    bool constraint =
-        row != NULL && row->outcome == OUTCOME_DEAD && row->reason == REASON_CONSTRAINT;
-    if (constraint) {
-        /* What was refused first may be too far ahead once an earlier record is dead as well. */
-        bool written = raced || verdict.outcome == OUTCOME_APPLIED ||
-                       verdict.reason == REASON_VERSION_JUMP ||
-                       (meaning->refused == REFUSE_CLOSE &&
-                        (verdict.outcome == OUTCOME_STALE || verdict.outcome == OUTCOME_LATE));
+    if (is_dead_for(row, REASON_CONSTRAINT)) {
         *ret_why = "dead-lettered for a constraint that did not refuse it";
         *ret = (struct verdict){ .outcome = OUTCOME_DEAD, .reason = REASON_CONSTRAINT };
-        return meaning->refused != REFUSE_NEVER && written;
+        return constraint_refused(db, meaning, &verdict);
     }
-    if (raced && row != NULL && row->outcome == OUTCOME_DEAD &&
-        row->reason == REASON_VERSION_JUMP && !meaning->poison &&
-        meaning->expected - 1 > SIM_VERSION_JUMP) {
+    if (is_dead_for(row, REASON_VERSION_JUMP) && jumped_over_no_row(tx, meaning)) {
         *ret = (struct verdict){ .outcome = OUTCOME_DEAD, .reason = REASON_VERSION_JUMP };
         return true;
     }
@@ -170,7 +194,7 @@ static void judge_plain(struct sim_db *db, struct db_tx *tx, struct sim_record *
     struct verdict verdict;
     const char *why;
     const struct db_outcome_row *row = row_of(tx, record);
-    if (!explain(model, record, row, false, &verdict, &why)) {
+    if (!explain(db, tx, model, record, row, &verdict, &why)) {
         struct model_row copy = *model;
         struct verdict wanted = model_judge(&copy, &record->meaning);
         sim_violate(db->sim, "%s@%lld (attempt %d, e=%lld): should be %s of version %lld: %s",
@@ -214,7 +238,7 @@ static void judge_activity(struct sim_db *db, struct db_tx *tx, struct sim_recor
     const struct db_outcome_row *row = row_of(tx, record);
     struct verdict verdict = { .outcome = OUTCOME_DUPLICATE };
     bool constraint = row != NULL && row->reason == REASON_CONSTRAINT;
-    if (constraint && meaning->refused == REFUSE_NEVER)
+    if (constraint && (meaning->refused == REFUSE_NEVER || db->refused_at[meaning->event] < 0))
         sim_violate(db->sim, "activity@%lld: dead-lettered for a constraint that is not there",
                     (long long)record->wire.offset);
     if (meaning->poison || constraint)
@@ -261,7 +285,8 @@ static bool braid_search(struct braid *braid, const int taken[SIM_PARTITIONS],
         struct model_row next = *model;
         struct verdict verdict;
         const char *why;
-        if (!explain(&next, record, row_of(braid->tx, record), true, &verdict, &why))
+        if (!explain(braid->db, braid->tx, &next, record, row_of(braid->tx, record), &verdict,
+                     &why))
             continue;
         int further[SIM_PARTITIONS];
         memcpy(further, taken, sizeof further);
@@ -319,6 +344,9 @@ static void check_move(struct sim_db *db, struct db_tx *tx, const struct db_move
                     tx->owner, db->progress[move->tp].owner);
     if (partition->replaced && move->to > move->from)
         sim_violate(sim, "%s: goes on with a log that is not the ledger's", tp_text(move->tp));
+    if (partition->behind || partition->remembered_by == tx->owner)
+        sim_violate(sim, "%s: goes on although the ledger was put back to an older state",
+                    tp_text(move->tp));
     if (move->to > sim_log_readable(partition))
         sim_violate(sim, "%s: next_offset beyond what can be read of the log", tp_text(move->tp));
     struct tally tally = { .either = 0 };

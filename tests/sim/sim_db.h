@@ -67,7 +67,8 @@ struct db_tx {
     int activity_count;
     struct db_outcome_row *rows; /* DB_ROWS */
     int row_count;
-    unsigned views; /* bits */
+    unsigned views;              /* bits */
+    bool saw_none[SIM_ATTEMPTS]; /* LOCK found no row, which cannot be locked */
 };
 
 /* A backup. */
@@ -86,8 +87,9 @@ struct sim_db {
     struct sim_workload *workload;
     struct sim_oracle *oracle;
     bool schema_broken;
-    bool refusing;      /* planted records are refused */
-    int64_t down_until; /* no connection before */
+    bool refusing;       /* planted records are refused ... */
+    int64_t *refused_at; /* ... by event: the row's revision when that was seen last; -1: never */
+    int64_t down_until;  /* no connection before */
     struct db_attempt attempts[SIM_ATTEMPTS];
     struct db_tx *attempt_lock[SIM_ATTEMPTS];
     struct db_progress progress[SIM_TPS];
@@ -101,6 +103,9 @@ struct sim_db {
 
 void db_init(struct sim_db *db, struct sim *sim, struct sim_log *log,
              struct sim_workload *workload);
+
+/* What was refused in a world that is gone says nothing. */
+void db_forget_refusals(struct sim_db *db);
 
 /* Committed, or as this transaction sees it. Locks nothing. */
 const struct db_attempt *db_attempt_seen(const struct sim_db *db, const struct db_tx *tx, int i);

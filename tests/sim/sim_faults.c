@@ -2,6 +2,8 @@
 #include "tests/sim/sim_past.h"
 #include "tests/sim/sim_run.h"
 
+#include <string.h>
+
 static struct sim_worker *any_worker(struct sim_run *run)
 {
     return &run->workers[sim_below(&run->sim, run->worker_count)];
@@ -28,9 +30,10 @@ static void group_lies(struct sim_run *run)
     struct sim *sim = &run->sim;
     int tp = sim_below(sim, 2) * SIM_PARTITIONS + sim_below(sim, run->log.partitions);
     struct sim_partition *partition = &run->log.tps[tp];
-    if (!run->db.progress[tp].exists || partition->replaced)
+    if (!run->db.progress[tp].exists || partition->replaced || partition->behind)
         return;
     sim_cover(sim, COVER_GROUP_LIE);
+    partition->witness.present = false;
     partition->has_committed = !sim_one_in(sim, 4);
     partition->committed = sim_below(sim, (int)partition->high + 3);
 }
@@ -60,7 +63,7 @@ static void replace_log(struct sim_run *run)
     int tp = sim_below(sim, 2) * SIM_PARTITIONS + sim_below(sim, run->log.partitions);
     struct sim_partition *partition = &run->log.tps[tp];
     const struct db_progress *row = &run->db.progress[tp];
-    if (partition->replaced || partition->corrupt || !row->exists ||
+    if (partition->replaced || partition->corrupt || partition->put_back || !row->exists ||
         run->db.progress_lock[tp] != NULL)
         return;
     const char *halt = NULL;
@@ -111,18 +114,100 @@ static void corrupt_log(struct sim_run *run)
     sim_tell(sim, "tp %d: cannot be read from %lld on", tp, (long long)partition->high);
 }
 
-/* All stop, an older backup is put back, and they begin again from there. */
+/* A worker that has nothing left to say, so that what it says later is of the restored state. */
+static bool lives_through(const struct sim_worker *worker, struct engine_status *ret)
+{
+    if (!worker->alive || worker->crashed || worker->publisher.count > 0)
+        return false;
+    engine_status(worker->engine, ret);
+    bool quiet = ret->in_flight_events == 0;
+    for (size_t i = 0; i < ret->partition_count; i++) {
+        const struct partition_status *partition = &ret->partitions[i];
+        if (partition->tp.topic != TOPIC_REFRESH &&
+            (partition->state != PARTITION_RUNNING ||
+             partition->published_offset != partition->next_offset))
+            quiet = false;
+    }
+    return quiet;
+}
+
+static void remember(struct sim_run *run, const struct sim_worker *worker,
+                     const struct engine_status *status)
+{
+    for (size_t i = 0; i < status->partition_count; i++) {
+        const struct partition_status *partition = &status->partitions[i];
+        int tp = sim_tp_index(partition->tp);
+        const struct db_progress *then = &run->db.past.progress[tp];
+        if (partition->tp.topic != TOPIC_REFRESH &&
+            (partition->generation > then->generation ||
+             (partition->generation == then->generation && partition->next_offset > then->next)))
+            run->log.tps[tp].remembered_by = worker->incarnation;
+    }
+}
+
+/*
+ * An older backup is put back, or a standby is promoted that lacks the last commits. Some workers
+ * live through it: they lose nothing but their connection.
+ */
 static void restore(struct sim_run *run)
 {
+    struct sim *sim = &run->sim;
     if (!db_may_return(&run->db))
         return;
+    bool failover = sim_one_in(sim, 2);
     for (int i = 0; i < run->worker_count; i++) {
-        if (run->workers[i].alive)
-            worker_reap(&run->workers[i]);
+        struct sim_worker *worker = &run->workers[i];
+        struct engine_status status;
+        if (failover && lives_through(worker, &status)) {
+            sim_cover(sim, COVER_FAILOVER);
+            remember(run, worker, &status);
+            sim_store_disconnect(&worker->store);
+        } else if (worker->alive) {
+            worker_reap(worker);
+        }
         for (int k = 0; k < STORE_BACKENDS; k++)
-            db_rollback(&run->db, &run->workers[i].backends[k].tx);
+            db_rollback(&run->db, &worker->backends[k].tx);
     }
     db_return(&run->db);
+}
+
+/* Halted, as it must be: the operator's word that the records are to be read again. */
+static void accept_gap(struct sim_run *run, int tp)
+{
+    struct sim_partition *partition = &run->log.tps[tp];
+    struct db_progress *row = &run->db.progress[tp];
+    int64_t seen = partition->witness.present ? partition->witness.generation : 0;
+    *row =
+        (struct db_progress){ .exists = true,
+                              .generation = (row->generation > seen ? row->generation : seen) + 1,
+                              .first = row->next,
+                              .next = row->next,
+                              .published = row->next - 1,
+                              .epoch = row->epoch + 1 };
+    partition->put_back = partition->behind = false;
+    partition->remembered_by = 0;
+    run->oracle.may_drop_all = true;
+    sim_cover(&run->sim, COVER_LEDGER_BEHIND);
+    sim_tell(&run->sim, "tp %d: accepted: generation %lld from %lld on", tp,
+             (long long)row->generation, (long long)row->next);
+}
+
+void run_accept_gaps(struct sim_run *run)
+{
+    for (int i = 0; i < run->worker_count; i++) {
+        const struct sim_worker *worker = &run->workers[i];
+        if (!worker->alive || worker->crashed)
+            continue;
+        struct engine_status status;
+        engine_status(worker->engine, &status);
+        for (size_t k = 0; k < status.partition_count; k++) {
+            const struct partition_status *partition = &status.partitions[k];
+            int tp = sim_tp_index(partition->tp);
+            if (partition->state == PARTITION_HALTED && run->log.tps[tp].put_back &&
+                run->db.progress_lock[tp] == NULL && strcmp(partition->halt, "ledger_behind") == 0)
+                accept_gap(run, tp);
+        }
+    }
 }
 
 static void worker_fault(struct sim_run *run, struct sim_worker *worker)
@@ -161,7 +246,7 @@ void run_fault(struct sim_run *run)
 {
     struct sim *sim = &run->sim;
     struct sim_worker *worker = any_worker(run);
-    switch (sim_below(sim, 19)) {
+    switch (sim_below(sim, 21)) {
     case 0:
         run->rebalance_at = sim->now_ms;
         break;
@@ -206,9 +291,11 @@ void run_fault(struct sim_run *run)
         db_foreign_write(&run->db);
         break;
     case 10:
-        if (sim_one_in(sim, 2))
+    case 11:
+    case 12:
+        if (!run->db.past.taken || sim_one_in(sim, 3))
             db_remember(&run->db);
-        else if (sim_one_in(sim, 2))
+        else
             restore(run);
         break;
     default:

@@ -10,6 +10,7 @@
 #define TESTS_SIM_LOG_H
 
 #include "tests/sim/sim.h"
+#include "worker/engine/ports.h"
 #include "worker/events/event.h"
 
 enum refusal_place {
@@ -70,7 +71,11 @@ struct sim_partition {
     int64_t low, high;
     bool has_committed; /* by the consumer group */
     int64_t committed;
-    bool corrupt; /* it cannot be read at `corrupt_at`, nor beyond */
+    struct witness witness; /* beside it */
+    bool put_back; /* the ledger was put back to an older state; nobody has accepted it yet ... */
+    bool behind;   /* ... and the group knows: it must halt */
+    int remembered_by; /* ... and this worker knows (its incarnation); 0 for none */
+    bool corrupt;      /* it cannot be read at `corrupt_at`, nor beyond */
     int64_t corrupt_at;
     bool replaced; /* the ledger does not know this log any more: it must halt */
 };

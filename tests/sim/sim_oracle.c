@@ -203,7 +203,9 @@ void oracle_check_published(struct sim_oracle *oracle, int tp, int64_t from, int
     if (to > next)
         sim_violate(sim, "tp %d: published_offset %lld is beyond next_offset %lld", tp,
                     (long long)to, (long long)next);
-    for (int64_t offset = from; offset < to && !sim_broken(sim); offset++) {
+    /* Of an earlier generation nothing is told again but that all caches are to be dropped. */
+    int64_t first = oracle->db->progress[tp].first;
+    for (int64_t offset = from < first ? first : from; offset < to && !sim_broken(sim); offset++) {
         const struct sim_record *record = sim_log_at(oracle->log, sim_tp(tp), offset);
         if (record == NULL)
             continue;

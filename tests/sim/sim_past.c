@@ -1,4 +1,5 @@
 #include "tests/sim/sim_past.h"
+#include "tests/sim/sim_oracle.h"
 
 #include <string.h>
 
@@ -57,23 +58,46 @@ bool db_may_return(const struct sim_db *db)
     return may;
 }
 
+static bool is_older(int64_t generation, int64_t next, const struct db_progress *row)
+{
+    return row->exists &&
+           (row->generation < generation || (row->generation == generation && row->next < next));
+}
+
+static void put_back(struct sim_partition *partition, const struct db_progress *before,
+                     const struct db_progress *now)
+{
+    const struct witness *witness = &partition->witness;
+    if (before->exists && is_older(before->generation, before->next, now))
+        partition->put_back = true;
+    if (witness->present && is_older(witness->generation, witness->next_offset, now))
+        partition->put_back = partition->behind = true;
+}
+
 void db_return(struct sim_db *db)
 {
     const struct db_past *past = &db->past;
+    struct db_progress before[SIM_TPS];
+    memcpy(before, db->progress, sizeof before);
     memcpy(db->attempts, past->attempts, sizeof db->attempts);
     memcpy(db->progress, past->progress, sizeof db->progress);
     memcpy(db->activity, past->activity, sizeof db->activity);
     memcpy(db->model, past->model, sizeof db->model);
     for (int i = 0; i < SIM_ATTEMPTS; i++)
         db->workload->seen[i] = db->attempts[i].row.version;
+    for (int i = 0; i < SIM_ATTEMPTS; i++)
+        if (db->oracle->revision_told[i] > db->attempts[i].revision)
+            db->oracle->revision_told[i] = db->attempts[i].revision;
     for (int i = 0; i < SIM_TPS; i++) {
         struct sim_partition *partition = &db->log->tps[i];
+        put_back(partition, &before[i], &db->progress[i]);
         for (int64_t offset = partition->low; partition->exists && offset < partition->high;
              offset++)
             if (partition->records[offset].present &&
                 partition->records[offset].fate.commit > past->serial)
                 partition->records[offset].fate = (struct fate){ 0 };
     }
+    db_forget_refusals(db);
     sim_cover(db->sim, COVER_RESTORED);
     sim_tell(db->sim, "the backup is restored");
 }

@@ -73,6 +73,8 @@ static void tick(struct sim_run *run)
         run->db.schema_broken = false;
     for (int i = 0; i < run->worker_count; i++)
         sim_store_tick(&run->workers[i].store);
+    if (sim->calm || sim_one_in(sim, 50))
+        run_accept_gaps(run);
 }
 
 /* Every action has a random source of its own: leaving one out does not change the dice of others.

@@ -76,5 +76,6 @@ bool worker_has_news(const struct sim_worker *worker);
 void run_rebalance(struct sim_run *run);
 void run_fault(struct sim_run *run); /* something goes wrong */
 void run_heal(struct sim_run *run);  /* everything is mended */
+void run_accept_gaps(struct sim_run *run);
 
 #endif

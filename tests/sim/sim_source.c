@@ -30,6 +30,14 @@ void sim_source_assign_news(struct sim_source *source, unsigned tps, int64_t del
 
 /* --------------------------------------------------------------------------------------- news */
 
+/* A new assignment is claimed from nothing but what the group and the ledger know. */
+static void forget(struct sim_source *source)
+{
+    for (int i = 0; i < SIM_TPS; i++)
+        if (source->log->tps[i].remembered_by == source->owner)
+            source->log->tps[i].remembered_by = 0;
+}
+
 static void give_assigned(struct sim_source *source, unsigned tps, struct source_event *ret)
 {
     source->assigned = tps;
@@ -61,7 +69,8 @@ static void give_survey(struct sim_source *source, struct source_event *ret)
                                 .low = partition->low,
                                 .high = partition->high,
                                 .has_committed = partition->has_committed,
-                                .committed = partition->committed };
+                                .committed = partition->committed,
+                                .witness = partition->witness };
     }
     ret->facts = source->facts;
 }
@@ -88,6 +97,8 @@ static void source_next(void *self, struct source_event *ret)
         ret->tp = sim_tp(news.tp);
     }
     ret->offset = news.offset;
+    if (news.kind == SOURCE_ASSIGNED || news.kind == SOURCE_REVOKED)
+        forget(source);
     if (news.kind == SOURCE_ASSIGNED)
         give_assigned(source, news.tps, ret);
     if (news.kind == SOURCE_REVOKED)
@@ -220,7 +231,24 @@ static void check_refresh_offset(struct sim_source *source, int i, int64_t offse
     }
 }
 
-static void source_commit(void *self, const struct position *positions, size_t count)
+/* What is committed to the group has been seen in the ledger, unless that was put back since. */
+static void check_witness(struct sim_source *source, const struct group_offset *offset)
+{
+    int i = sim_tp_index(offset->tp);
+    const struct db_progress *row = &source->db->progress[i];
+    const struct sim_partition *partition = &source->log->tps[i];
+    if (partition->put_back)
+        return;
+    if (offset->offset > row->next)
+        sim_violate(source->sim, "tp %d: the group's offset %lld is ahead of the ledger's %lld", i,
+                    (long long)offset->offset, (long long)row->next);
+    const struct witness *witness = &offset->witness;
+    if (!witness->present || witness->generation > row->generation ||
+        (witness->generation == row->generation && witness->next_offset > row->next))
+        sim_violate(source->sim, "tp %d: the group is told of a ledger that nobody has seen", i);
+}
+
+static void source_commit(void *self, const struct group_offset *offsets, size_t count)
 {
     struct sim_source *source = self;
     struct sim *sim = source->sim;
@@ -228,18 +256,18 @@ static void source_commit(void *self, const struct position *positions, size_t c
     if (*source->crashed)
         return;
     for (size_t k = 0; k < count; k++) {
-        int i = sim_tp_index(positions[k].tp);
+        int i = sim_tp_index(offsets[k].tp);
         struct sim_partition *partition = &source->log->tps[i];
-        if (positions[k].tp.topic == TOPIC_REFRESH)
-            check_refresh_offset(source, i, positions[k].offset);
-        else if (positions[k].offset > source->db->progress[i].next)
-            sim_violate(sim, "tp %d: the group's offset %lld is ahead of the ledger's %lld", i,
-                        (long long)positions[k].offset, (long long)source->db->progress[i].next);
+        if (offsets[k].tp.topic == TOPIC_REFRESH)
+            check_refresh_offset(source, i, offsets[k].offset);
+        else
+            check_witness(source, &offsets[k]);
         /* Best effort, and only members may. */
         if (sim_strikes(sim, 5) || !(*source->group_assigned & 1u << i))
             continue;
         partition->has_committed = true;
-        partition->committed = positions[k].offset;
+        partition->committed = offsets[k].offset;
+        partition->witness = offsets[k].witness;
     }
 }
 

@@ -21,7 +21,11 @@ static bool progress_busy(const struct sim_db *db, const struct db_tx *tx, struc
 
 static bool refused(struct sim_db *db, const struct uuid *event, enum refusal_place place)
 {
-    return db->refusing && workload_refusal(db->workload, event) == place;
+    if (!db->refusing || workload_refusal(db->workload, event) != place)
+        return false;
+    int64_t number = sim_uuid_number(ID_EVENT, event);
+    db->refused_at[number] = db->attempts[db->workload->history[number].attempt].revision;
+    return true;
 }
 
 static enum step_result refuse(struct sim_db *db, enum cover cover, struct err *err)
@@ -94,7 +98,8 @@ static enum step_result step_mark(struct sim_db *db, struct store_call *call)
         struct mark *mark = &call->mark.items[i];
         int tp = sim_tp_index(mark->tp);
         struct db_progress *row = &db->progress[tp];
-        mark->hit = row->exists && row->generation == mark->generation && row->epoch == mark->epoch;
+        mark->hit = row->exists && row->generation == mark->generation &&
+                    row->epoch == mark->epoch && mark->published_offset <= row->next;
         if (!mark->hit)
             continue;
         if (mark->published_offset <= row->published)
@@ -395,6 +400,7 @@ static enum step_result step_lock(struct sim_db *db, struct db_tx *tx, struct pl
         if (number < 0)
             return STEP_DONE;
         ret->found = db_attempt_seen(db, tx, number)->row.exists;
+        tx->saw_none[number] = !ret->found;
         if (!ret->found)
             continue;
         const struct db_attempt *row = db_attempt_lock(db, tx, number);

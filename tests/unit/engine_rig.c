@@ -31,7 +31,8 @@ static void source_next(void *self, struct source_event *ret)
             facts[i] = (struct log_facts){ .tp = tps[i],
                                            .high = rig->partitions[i].end,
                                            .has_committed = rig->partitions[i].committed >= 0,
-                                           .committed = rig->partitions[i].committed };
+                                           .committed = rig->partitions[i].committed,
+                                           .witness = rig->partitions[i].witness };
         *ret = (struct source_event){ .kind = SOURCE_SURVEYED,
                                       .facts = facts,
                                       .fact_count = TOPIC_COUNT };
@@ -112,14 +113,21 @@ static bool source_survey(void *self, const struct tp *tps, size_t count, struct
     return true;
 }
 
-static void source_commit(void *self, const struct position *positions, size_t count)
+static void source_commit(void *self, const struct group_offset *offsets, size_t count)
 {
     struct engine_rig *rig = self;
-    for (size_t i = 0; i < count; i++)
-        rig->partitions[positions[i].tp.topic].committed = positions[i].offset;
+    for (size_t i = 0; i < count; i++) {
+        rig->partitions[offsets[i].tp.topic].committed = offsets[i].offset;
+        rig->partitions[offsets[i].tp.topic].witness = offsets[i].witness;
+    }
 }
 
 /* -------------------------------------------------------------------------------------- store */
+
+static int64_t generation_of(const struct rig_partition *row)
+{
+    return row->generation == 0 ? 1 : row->generation;
+}
 
 static void claim(struct engine_rig *rig)
 {
@@ -128,7 +136,7 @@ static void claim(struct engine_rig *rig)
         struct rig_partition *row = &rig->partitions[item->tp.topic];
         row->exists = true;
         item->found = true;
-        item->generation = 1;
+        item->generation = generation_of(row);
         item->next_offset = row->next;
         item->published_offset = row->published;
         item->epoch = ++row->epoch;
@@ -140,8 +148,9 @@ static void open(struct engine_rig *rig)
     struct plan *plan = rig->call->plan;
     for (size_t i = 0; i < plan->move_count; i++) {
         const struct rig_partition *row = &rig->partitions[plan->moves[i].tp.topic];
-        plan->moves[i].hit =
-            row->epoch == plan->moves[i].epoch && row->next == plan->moves[i].expected_next;
+        plan->moves[i].hit = row->epoch == plan->moves[i].epoch &&
+                             row->next == plan->moves[i].expected_next &&
+                             generation_of(row) == plan->moves[i].generation;
     }
     for (size_t i = 0; i < plan->start_count; i++) {
         plan->starts[i].done = true;
@@ -165,7 +174,7 @@ static void mark(struct engine_rig *rig)
     for (size_t i = 0; i < rig->call->mark.count; i++) {
         struct mark *item = &rig->call->mark.items[i];
         struct rig_partition *row = &rig->partitions[item->tp.topic];
-        item->hit = row->epoch == item->epoch;
+        item->hit = row->epoch == item->epoch && item->published_offset <= row->next;
         if (item->hit)
             row->published = item->published_offset;
     }
@@ -243,8 +252,10 @@ static bool confirmed(void *self, uint64_t *ret_ticket)
 static void note(void *self, const struct note *note)
 {
     struct engine_rig *rig = self;
-    if (note->kind == NOTE_HALTED)
+    if (note->kind == NOTE_HALTED) {
         rig->halts++;
+        rig->halt_err = *note->err;
+    }
 }
 
 /* ----------------------------------------------------------------------------------- the whole */

@@ -14,9 +14,11 @@ struct rig_partition {
     int64_t position; /* of the source */
     bool assigned, end_told;
     int64_t committed; /* the group's; -1: none */
+    struct witness witness;
     /* the ledger's row */
     bool exists;
     int64_t next, published, epoch;
+    int64_t generation; /* 0 counts as 1 */
 };
 
 struct engine_rig {
@@ -51,6 +53,7 @@ struct engine_rig {
     size_t outcome_key_bytes; /* of the last outcome */
 
     unsigned halts;
+    struct err halt_err; /* of the last one */
 };
 
 /* Options may be changed between the two. */

@@ -231,6 +231,99 @@ static void test_a_lasting_halt_disturbs_nobody(void **state)
     assert_in_range(rig->halts, 4, 6); /* repeated every minute */
 }
 
+static const char *halt_of(const struct engine_rig *rig, enum topic topic)
+{
+    const char *halt = engine_rig_status(rig).partitions[topic].halt;
+    return halt == NULL ? "" : halt;
+}
+
+/* What accept-gap does with a ledger that was put back. */
+static void accept_gap(struct rig_partition *row)
+{
+    int64_t seen = row->witness.present ? row->witness.generation : 0;
+    row->generation = (row->generation > seen ? row->generation : seen) + 1;
+    row->published = row->next;
+    row->epoch++;
+}
+
+static void test_a_ledger_that_was_put_back_halts_its_worker(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct rig_partition *row = log_of(rig, TOPIC_WRITES);
+    row->end = 10;
+    engine_rig_start(rig);
+    engine_rig_run(rig, 3000);
+    assert_int_equal(row->next, 10);
+    assert_true(row->witness.present);
+    assert_int_equal(row->witness.next_offset, 10);
+
+    row->next = row->published = 7; /* a standby takes over; all else is as it was */
+    row->witness.present = false;   /* and somebody moves the group's offset with a tool */
+    row->committed = 3;
+    drip(rig, TOPIC_WRITES, 1, 10000);
+    assert_string_equal(halt_of(rig, TOPIC_WRITES), "ledger_behind");
+    assert_non_null(strstr(rig->halt_err.text, "offset 7"));
+    assert_non_null(strstr(rig->halt_err.text, "offset 10"));
+    engine_rig_run(rig, 120000);
+    assert_int_equal(row->next, 7);
+    assert_int_equal(row->committed, 3); /* the group's offset stays ... */
+    assert_true(row->witness.present);   /* ... and others get to know */
+    assert_int_equal(row->witness.next_offset, 10);
+
+    accept_gap(row);
+    engine_rig_run(rig, 20000);
+    assert_string_equal(halt_of(rig, TOPIC_WRITES), "");
+    assert_int_equal(row->next, 11);
+    assert_int_equal(row->witness.generation, 2);
+    assert_int_equal(row->witness.next_offset, 11);
+}
+
+static void test_a_ledger_that_was_put_back_halts_a_new_worker(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct rig_partition *row = log_of(rig, TOPIC_WRITES);
+    *row = (struct rig_partition){ .end = 10,
+                                   .exists = true,
+                                   .next = 7,
+                                   .published = 7,
+                                   .committed = 9,
+                                   .witness = { true, 1, 9 } };
+    engine_rig_start(rig);
+    engine_rig_run(rig, 30000);
+    assert_string_equal(halt_of(rig, TOPIC_WRITES), "ledger_behind");
+    assert_int_equal(row->next, 7);
+    row->witness = (struct witness){ true, 3, 2 }; /* seen two generations later */
+    engine_rig_run(rig, 30000);
+    assert_string_equal(halt_of(rig, TOPIC_WRITES), "ledger_behind");
+    accept_gap(row);
+    assert_int_equal(row->generation, 4);
+    engine_rig_run(rig, 20000);
+    assert_int_equal(row->next, 10);
+}
+
+/* The ledger decides: whatever tools make of the group's offsets, and whatever was seen before. */
+static void test_group_offsets_without_a_newer_witness_are_ignored(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct rig_partition *writes = log_of(rig, TOPIC_WRITES);
+    struct rig_partition *activity = log_of(rig, TOPIC_ACTIVITY);
+    *writes = (struct rig_partition){
+        .end = 10, .exists = true, .next = 7, .published = 7, .committed = 10
+    };
+    *activity = (struct rig_partition){ .end = 10,
+                                        .exists = true,
+                                        .next = 7,
+                                        .published = 7,
+                                        .generation = 2,
+                                        .committed = 10,
+                                        .witness = { true, 1, 9 } };
+    engine_rig_start(rig);
+    engine_rig_run(rig, 3000);
+    assert_int_equal(rig->halts, 0);
+    assert_int_equal(writes->published, 10);
+    assert_int_equal(activity->published, 10);
+}
+
 static void test_stop_leaves_no_lag_behind(void **state)
 {
     struct engine_rig *rig = *state;
@@ -264,6 +357,9 @@ int main(void)
         TEST(test_refused_view_requests_hold_up_nobody),
         TEST(test_a_batch_that_is_too_much_gets_smaller),
         TEST(test_a_lasting_halt_disturbs_nobody),
+        TEST(test_a_ledger_that_was_put_back_halts_its_worker),
+        TEST(test_a_ledger_that_was_put_back_halts_a_new_worker),
+        TEST(test_group_offsets_without_a_newer_witness_are_ignored),
         TEST(test_stop_leaves_no_lag_behind),
     };
     return cmocka_run_group_tests_name("engine", tests, NULL, NULL);

@@ -93,6 +93,28 @@ static void test_steps(void **state)
     expect_step(&agreeing, 60, true, 60, 60);
 }
 
+/* Read again from where the ledger stands; caches may hold what the rows no longer do. */
+static void test_a_ledger_that_was_put_back(void **state)
+{
+    (void)state;
+    struct gap_facts facts = agreeing;
+    facts.witness = (struct witness){ true, 1, 50 };
+    assert_int_equal(gap_judge(&facts), GAP_NONE);
+    facts.witness.next_offset = 51;
+    assert_int_equal(gap_judge(&facts), GAP_LEDGER_BEHIND);
+    assert_string_equal(gap_state_name(GAP_LEDGER_BEHIND), "ledger_behind");
+    expect_step(&facts, GAP_NO_OFFSET, false, 50, 49);
+    expect_step(&facts, 70, false, 70, 69);
+    facts.generation = 2;
+    assert_int_equal(gap_judge(&facts), GAP_NONE);
+    facts.witness = (struct witness){ true, 3, 1 };
+    assert_int_equal(gap_judge(&facts), GAP_LEDGER_BEHIND);
+    facts.next_offset = facts.published_offset = 5; /* and the log begins behind it by now */
+    expect_step(&facts, GAP_NO_OFFSET, false, 10, 9);
+    facts.witness.present = false;
+    assert_int_equal(gap_judge(&facts), GAP_LOG_START);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -114,6 +136,7 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_states), cmocka_unit_test(test_steps),
+                                        cmocka_unit_test(test_a_ledger_that_was_put_back),
                                         cmocka_unit_test(test_refusals) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,6 +33,8 @@ const char accept_gap_help[] =
     "                  end instead, with --skip-to\n"
     "  ledger_missing  the database knows nothing of a partition that the group has read: reads\n"
     "                  the whole log\n"
+    "  ledger_behind   the database was put back to an older state: reads again from where it\n"
+    "                  stands now\n"
     "  corrupt         the broker's data cannot be read: needs --skip-to\n"
     "\n"
     "The partition gets a new generation, with counters of its own; the old row with all its\n"
@@ -182,6 +184,11 @@ static void show_found(const struct acceptance *a, FILE *to)
     if (facts->has_committed)
         (void)fprintf(to, "  group   %s has committed offset %" PRId64 "\n", a->settings.group,
                       place->committed);
+    if (a->state == GAP_LEDGER_BEHIND)
+        (void)fprintf(to,
+                      "  seen    generation %" PRId64 ", next_offset %" PRId64
+                      ", before the database was put back\n",
+                      facts->witness.generation, facts->witness.next_offset);
     (void)fprintf(to, "  log     offsets from %" PRId64 " to before %" PRId64 "\n", facts->log_low,
                   facts->log_end);
     if (a->state == GAP_CORRUPT)
@@ -196,6 +203,7 @@ static void show_lost(const struct acceptance *a, FILE *to)
     int64_t next = facts->next_offset, start = a->step.start;
     switch (a->state) {
     case GAP_LOG_START:
+    case GAP_LEDGER_BEHIND:
     case GAP_CORRUPT:
     case GAP_NONE:
     case GAP_NEW:
@@ -251,11 +259,13 @@ static void show_plan(const struct acceptance *a, FILE *to)
 static char *found_json(const struct acceptance *a)
 {
     const struct gap_facts *facts = &a->place.facts;
-    json_t *found = json_pack("{s:s, s:I, s:I, s:I, s:b, s:I}", "state", gap_state_name(a->state),
-                              "log_start", (json_int_t)facts->log_low, "log_end",
-                              (json_int_t)facts->log_end, "first_offset", (json_int_t)a->step.start,
-                              "published_all", (int)(a->step.published < a->step.start),
-                              "committed", (json_int_t)a->place.committed);
+    json_t *found = json_pack(
+        "{s:s, s:I, s:I, s:I, s:b, s:I, s:I, s:I}", "state", gap_state_name(a->state), "log_start",
+        (json_int_t)facts->log_low, "log_end", (json_int_t)facts->log_end, "first_offset",
+        (json_int_t)a->step.start, "published_all", (int)(a->step.published < a->step.start),
+        "committed", (json_int_t)a->place.committed, "seen_generation",
+        (json_int_t)facts->witness.generation, "seen_next_offset",
+        (json_int_t)facts->witness.next_offset);
     char *text = found == NULL ? NULL : json_dumps(found, JSON_COMPACT);
     json_decref(found);
     return text;
@@ -263,20 +273,22 @@ static char *found_json(const struct acceptance *a)
 
 static bool write_row(struct acceptance *a, const char *found, struct err *err)
 {
-    char numbers[5][24];
-    const int64_t values[] = { a->place.partition, a->place.facts.generation,
-                               a->place.facts.next_offset, a->step.start, a->step.published };
-    for (size_t i = 0; i < 5; i++)
+    char numbers[6][24];
+    const int64_t values[] = { a->place.partition,         a->place.facts.generation,
+                               a->place.facts.next_offset, a->step.start,
+                               a->step.published,          a->place.facts.witness.generation };
+    for (size_t i = 0; i < 6; i++)
         (void)snprintf(numbers[i], sizeof numbers[i], "%" PRId64, values[i]);
     const char *lock[] = { a->place.topic, numbers[0] };
-    const char *raise[] = { a->place.topic, numbers[0], numbers[1], numbers[2],
-                            numbers[3],     numbers[4], a->reason,  found };
-    const char *make[] = { a->place.topic, numbers[0], numbers[3], numbers[4], a->reason, found };
+    const char *raise[] = { a->place.topic, numbers[0], numbers[1], numbers[2], numbers[3],
+                            numbers[4],     a->reason,  found,      numbers[5] };
+    const char *make[] = { a->place.topic, numbers[0], numbers[3], numbers[4],
+                           a->reason,      found,      numbers[5] };
     struct pg_rows *rows;
     if (!pg_client_run(a->db, "accept_gap_lock.sql", lock, 2, NULL, err) ||
         !(a->place.facts.has_row
-              ? pg_client_run(a->db, "accept_gap_raise.sql", raise, 8, &rows, err)
-              : pg_client_run(a->db, "accept_gap_make.sql", make, 6, &rows, err)))
+              ? pg_client_run(a->db, "accept_gap_raise.sql", raise, 9, &rows, err)
+              : pg_client_run(a->db, "accept_gap_make.sql", make, 7, &rows, err)))
         return false;
     bool written = pg_rows_count(rows) == 1;
     a->generation = pg_rows_int(rows, 0, 0);

@@ -2,10 +2,20 @@
 
 #include <inttypes.h>
 
+static bool is_behind(const struct gap_facts *facts)
+{
+    const struct witness *witness = &facts->witness;
+    return witness->present &&
+           (witness->generation > facts->generation || (witness->generation == facts->generation &&
+                                                        witness->next_offset > facts->next_offset));
+}
+
 enum gap_state gap_judge(const struct gap_facts *facts)
 {
     if (!facts->has_row)
         return facts->has_committed ? GAP_LEDGER_MISSING : GAP_NEW;
+    if (is_behind(facts))
+        return GAP_LEDGER_BEHIND;
     if (facts->next_offset < facts->log_low)
         return GAP_LOG_START;
     if (facts->next_offset > facts->log_end)
@@ -18,9 +28,10 @@ enum gap_state gap_judge(const struct gap_facts *facts)
 const char *gap_state_name(enum gap_state state)
 {
     static const char *const names[] = {
-        [GAP_NONE] = "none",       [GAP_NEW] = "new",       [GAP_LOG_START] = "log_start",
-        [GAP_LOG_END] = "log_end", [GAP_ANCHOR] = "anchor", [GAP_LEDGER_MISSING] = "ledger_missing",
-        [GAP_CORRUPT] = "corrupt",
+        [GAP_NONE] = "none",           [GAP_NEW] = "new",
+        [GAP_LOG_START] = "log_start", [GAP_LOG_END] = "log_end",
+        [GAP_ANCHOR] = "anchor",       [GAP_LEDGER_MISSING] = "ledger_missing",
+        [GAP_CORRUPT] = "corrupt",     [GAP_LEDGER_BEHIND] = "ledger_behind",
     };
     return names[state];
 }
@@ -67,8 +78,12 @@ bool gap_plan(const struct gap_facts *facts, int64_t skip_to, bool force, struct
                        "--skip-to %" PRId64 " is within what cannot be read; the first offset that "
                        "can is %" PRId64,
                        skip_to, facts->readable_from);
-    bool untold = !facts->has_row || facts->published_offset < facts->next_offset;
-    ret->start = skips ? skip_to : facts->log_low;
+    bool keeps = state == GAP_LEDGER_BEHIND && facts->next_offset >= facts->log_low &&
+                 facts->next_offset <= facts->log_end;
+    /* What a lost state has told the world is newer than what the rows say now. */
+    bool untold = !facts->has_row || state == GAP_LEDGER_BEHIND ||
+                  facts->published_offset < facts->next_offset;
+    ret->start = skips ? skip_to : keeps ? facts->next_offset : facts->log_low;
     ret->published = ret->start - untold;
     return true;
 }

@@ -10,6 +10,7 @@
 #define WORKER_COMMANDS_GAP_H
 
 #include "common/err.h"
+#include "worker/engine/ports.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,6 +22,7 @@ enum gap_state {
     GAP_LOG_END,        /* the log ends before next_offset */
     GAP_ANCHOR,         /* the last applied record is another one, or is missing */
     GAP_LEDGER_MISSING, /* the group has committed offsets, the ledger has no row */
+    GAP_LEDGER_BEHIND,  /* the ledger was seen further on: it was put back to an older state */
     GAP_CORRUPT         /* the record at next_offset cannot be read */
 };
 
@@ -28,6 +30,7 @@ struct gap_facts {
     bool has_row;
     int64_t generation, next_offset, published_offset; /* if has_row */
     bool has_committed;                                /* the group, in Kafka */
+    struct witness witness;                            /* beside what it has committed */
     int64_t log_low, log_end;
     bool anchor_differs;   /* the anchor's place is in the log, and another record is there */
     bool unreadable;       /* data at next_offset, or of the anchor, fails its checksum: */
@@ -48,7 +51,8 @@ enum gap_state gap_judge(const struct gap_facts *facts);
 const char *gap_state_name(enum gap_state state);
 
 /*
- * Where to go on: at the log's start, or at `skip_to` (GAP_NO_OFFSET: not given), which a corrupt
+ * Where to go on: at the log's start, where the ledger stands if that is all that is wrong, or at
+ * `skip_to` (GAP_NO_OFFSET: not given), which a corrupt
  * log needs. False, with a sentence about what to do instead, when there is nothing to accept and
  * `force` is not given, or when `skip_to` is missing or outside the log.
  */

@@ -62,7 +62,8 @@ static bool survey(struct gap_place *place, struct kafka_admin *admin, struct er
                        place->partition, place->topic, topic.exists ? topic.partition_count : 0);
     if (!kafka_admin_log(admin, place->topic, place->partition, &place->facts.log_low,
                          &place->facts.log_end, err) ||
-        !kafka_admin_committed(admin, place->topic, place->partition, &place->committed, err))
+        !kafka_admin_committed(admin, place->topic, place->partition, &place->committed,
+                               &place->facts.witness, err))
         return false;
     place->facts.has_committed = place->committed >= 0;
     return true;

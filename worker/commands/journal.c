@@ -21,6 +21,10 @@ const char *halt_next_step(const char *reason)
         { "ledger_missing", "the group has committed offsets but the ledger has no row: check "
                             "DATABASE_URL and --schema (an empty or old database?), or read the "
                             "whole log: 'attemptd accept-gap'" },
+        { "ledger_behind",
+          "the database was put back to an older state (a backup restored, a standby promoted that "
+          "lacked the last commits, another database?): bring the newer one back, or read the "
+          "records again from where the ledger stands: 'attemptd accept-gap'" },
         { "corrupt", "the broker gives a batch that cannot be read: mend the log on the broker, or "
                      "go on behind it: 'attemptd accept-gap --skip-to OFFSET'" },
         { "data_errors",

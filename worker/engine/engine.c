@@ -214,7 +214,10 @@ static void tell_recalled(struct engine *engine)
     (void)recall_finish(recall, &engine->tickets);
 }
 
-/* The group's offsets are for lag tools only: published progress, now and then. */
+/*
+ * The group's offsets are for lag tools only: published progress, now and then. What they carry
+ * along is for us: up to where the ledger was seen, always after its commit.
+ */
 static void commit_group(struct engine *engine)
 {
     bool early = engine->now_ms < engine->commit_not_before_ms && !engine->stopping;
@@ -224,16 +227,17 @@ static void commit_group(struct engine *engine)
     engine->commit_not_before_ms = engine->now_ms + COMMIT_EVERY_MS;
     arena_reset(&engine->source_arena);
     size_t count = 0, room = engine->partitions.count + 1;
-    struct position *positions = arena_calloc(&engine->source_arena, room, sizeof *positions);
-    for (size_t i = 0; positions != NULL && i < engine->partitions.count; i++) {
+    struct group_offset *offsets = arena_calloc(&engine->source_arena, room, sizeof *offsets);
+    for (size_t i = 0; offsets != NULL && i < engine->partitions.count; i++) {
         const struct partition *partition = &engine->partitions.items[i];
         if (partition->state != PARTITION_RUNNING || !partition_in_ledger(partition) ||
             partition->ledger.published_offset < 0) /* not even the first "all" is confirmed */
             continue;
-        positions[count++] = (struct position){ partition->tp, partition->ledger.published_offset };
+        offsets[count++] = (struct group_offset){ partition->tp, partition->ledger.published_offset,
+                                                  partition->witness };
     }
     if (count > 0)
-        engine->ports.source.commit(engine->ports.source.self, positions, count);
+        engine->ports.source.commit(engine->ports.source.self, offsets, count);
 }
 
 /* --------------------------------------------------------------------------------- one step */

@@ -111,6 +111,31 @@ static void take_claim(struct partition *partition, const struct claim *claim)
         partition->position = claim->anchor.offset;
 }
 
+/*
+ * The database was put back, or a standby took over that lacks the last commits. Nobody would be
+ * hurt by reading on, as rows and offset went back together; but what was told to the world, and
+ * what others have written there, is gone without a word. The witness goes to the group once more,
+ * for it may only be in this worker's memory, and `accept-gap` must see it, too.
+ */
+static void halt_behind(struct engine *engine, struct partition *partition,
+                        const struct claim *claim)
+{
+    const struct witness *witness = &partition->witness;
+    struct err err;
+    (void)err_set(&err, ERR_HALT, "ledger_behind",
+                  "the ledger is at offset %lld of generation %lld, but was seen at offset %lld of "
+                  "generation %lld",
+                  (long long)claim->next_offset, (long long)claim->generation,
+                  (long long)witness->next_offset, (long long)witness->generation);
+    engine_halt(engine, partition, "ledger_behind", &err);
+    if (partition->witness_told)
+        return;
+    struct source *source = &engine->ports.source;
+    int64_t offset = partition->has_committed ? partition->committed : claim->next_offset;
+    source->commit(source->self,
+                   &(struct group_offset){ partition->tp, offset, partition->witness }, 1);
+}
+
 static void claimed_one(struct engine *engine, struct partition *partition,
                         const struct claim *claim)
 {
@@ -121,6 +146,11 @@ static void claimed_one(struct engine *engine, struct partition *partition,
         return;
     }
     take_claim(partition, claim);
+    if (partition_ledger_is_behind(partition, claim->generation, claim->next_offset)) {
+        halt_behind(engine, partition, claim);
+        return;
+    }
+    partition_witness(partition, claim->generation, claim->next_offset);
     if (claim->next_offset < partition->log_low) {
         const struct err err = { ERR_HALT, "log_start",
                                  "records were removed from the log before they were read" };

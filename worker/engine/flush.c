@@ -190,6 +190,8 @@ static void advance(struct engine *engine)
             partition->ledger.generation != move->generation)
             continue;
         partition->next_offset = move->new_next;
+        partition_witness(partition, move->generation, move->new_next);
+        engine->group_is_behind = true;
         if (partition->published_noted < move->published)
             partition->published_noted = move->published;
         if (move->has_anchor) {
@@ -403,8 +405,8 @@ static void commit_refresh(struct engine *engine)
     for (size_t i = 0; i < flush->batch->span_count; i++) {
         const struct span *span = &flush->batch->spans[i];
         if (span->tp.topic == TOPIC_REFRESH && !span->dropped) {
-            struct position position = { span->tp, span->to };
-            engine->ports.source.commit(engine->ports.source.self, &position, 1);
+            struct group_offset offset = { .tp = span->tp, .offset = span->to };
+            engine->ports.source.commit(engine->ports.source.self, &offset, 1);
         }
     }
 }

@@ -65,6 +65,7 @@ static void surveyed(struct engine *engine, const struct source_event *news)
         partition->log_end = facts->high;
         partition->has_committed = facts->has_committed;
         partition->committed = facts->committed;
+        partition->witness_told = partition_take_witness(partition, &facts->witness);
         if (partition_in_ledger(partition))
             partition_set(partition, PARTITION_CLAIMING);
         else

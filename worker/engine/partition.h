@@ -31,6 +31,8 @@ struct partition {
     int64_t log_end; /* -1 while unknown */
     bool has_committed;
     int64_t committed;
+    struct witness witness; /* of the group's offset, or of what was committed here since */
+    bool witness_told;      /* the group has it */
 
     bool has_anchor; /* of the last applied record */
     struct anchor anchor;
@@ -68,6 +70,16 @@ static inline bool partition_in_ledger(const struct partition *partition)
 {
     return partition->tp.topic != TOPIC_REFRESH;
 }
+
+/* The ledger was seen here: a commit, or a claim, which shows only what is committed. */
+void partition_witness(struct partition *partition, int64_t generation, int64_t next_offset);
+
+/* The group's. False when this worker knows better. */
+bool partition_take_witness(struct partition *partition, const struct witness *witness);
+
+/* True when a ledger that shows this was put back to an older state. */
+bool partition_ledger_is_behind(const struct partition *partition, int64_t generation,
+                                int64_t next_offset);
 
 /* True while records are wanted from the source. */
 static inline bool partition_reads(const struct partition *partition)

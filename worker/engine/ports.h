@@ -18,19 +18,36 @@
 
 /* ------------------------------------------------------------------------------------- source */
 
-/* Where reading of one partition begins, or (for commit) stands. */
+/* Where reading of one partition begins. */
 struct position {
     struct tp tp;
     int64_t offset;
 };
 
+/*
+ * What a worker has seen the ledger hold, kept outside of the database: in the group's offset. A
+ * ledger that shows less was put back to an older state.
+ */
+struct witness {
+    bool present; /* no tool that moves group offsets, and no older worker, leaves one */
+    int64_t generation, next_offset;
+};
+
+/* What the group is told of one partition. */
+struct group_offset {
+    struct tp tp;
+    int64_t offset;
+    struct witness witness;
+};
+
 /* What a survey found out about a log. */
 struct log_facts {
     struct tp tp;
-    int64_t low;        /* first offset that is still there */
-    int64_t high;       /* end of the log: the offset that the next record will get */
-    bool has_committed; /* the group has a committed offset for it ... */
-    int64_t committed;  /* ... and this is it */
+    int64_t low;            /* first offset that is still there */
+    int64_t high;           /* end of the log: the offset that the next record will get */
+    bool has_committed;     /* the group has a committed offset for it ... */
+    int64_t committed;      /* ... and this is it ... */
+    struct witness witness; /* ... with what was known when it was committed */
 };
 
 enum source_event_kind {
@@ -81,7 +98,7 @@ struct source {
     bool (*survey)(void *self, const struct tp *tps, size_t count, struct err *err);
 
     /* Tell the group how far we are: for lag tools, and for view.refresh. Best effort. */
-    void (*commit)(void *self, const struct position *positions, size_t count);
+    void (*commit)(void *self, const struct group_offset *offsets, size_t count);
 };
 
 /* -------------------------------------------------------------------------------------- store */

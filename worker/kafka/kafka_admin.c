@@ -1,6 +1,7 @@
 #include "worker/kafka/kafka_admin.h"
 
 #include "worker/kafka/kafka_error.h"
+#include "worker/kafka/kafka_witness.h"
 
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
@@ -109,7 +110,7 @@ bool kafka_admin_log(struct kafka_admin *admin, const char *topic, int32_t parti
 }
 
 bool kafka_admin_committed(struct kafka_admin *admin, const char *topic, int32_t partition,
-                           int64_t *ret_offset, struct err *err)
+                           int64_t *ret_offset, struct witness *ret_witness, struct err *err)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     (void)rd_kafka_topic_partition_list_add(list, topic, partition);
@@ -117,12 +118,14 @@ bool kafka_admin_committed(struct kafka_admin *admin, const char *topic, int32_t
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         code = list->elems[0].err;
     int64_t offset = list->elems[0].offset;
+    struct witness witness = kafka_witness_get(&list->elems[0]);
     rd_kafka_topic_partition_list_destroy(list);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return kafka_error_set(err, code,
                                "Kafka does not say what the group has committed for %s[%d]: %s",
                                topic, (int)partition, rd_kafka_err2str(code));
     *ret_offset = offset < 0 ? -1 : offset;
+    *ret_witness = witness;
     return true;
 }
 

@@ -7,6 +7,7 @@
 #ifndef WORKER_KAFKA_KAFKA_ADMIN_H
 #define WORKER_KAFKA_KAFKA_ADMIN_H
 
+#include "worker/engine/ports.h"
 #include "worker/kafka/kafka_conf.h"
 
 #include <stdint.h>
@@ -40,9 +41,9 @@ bool kafka_admin_topic(struct kafka_admin *admin, const char *topic, struct kafk
 bool kafka_admin_log(struct kafka_admin *admin, const char *topic, int32_t partition,
                      int64_t *ret_low, int64_t *ret_high, struct err *err);
 
-/* What the group of the options has committed; -1 for nothing. */
+/* What the group of the options has committed (-1 for nothing), and the witness beside it. */
 bool kafka_admin_committed(struct kafka_admin *admin, const char *topic, int32_t partition,
-                           int64_t *ret_offset, struct err *err);
+                           int64_t *ret_offset, struct witness *ret_witness, struct err *err);
 
 struct kafka_setting {
     const char *name, *value;

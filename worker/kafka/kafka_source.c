@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "worker/kafka/kafka_source_state.h"
+#include "worker/kafka/kafka_witness.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -134,17 +135,22 @@ static bool source_assign(void *self, const struct position *positions, size_t c
     return assigned;
 }
 
-static void source_commit(void *self, const struct position *positions, size_t count)
+/* An offset without its witness would take away the one that is there: rather none this time. */
+static void source_commit(void *self, const struct group_offset *offsets, size_t count)
 {
     struct kafka_source *source = self;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+    bool whole = true;
     for (size_t i = 0; i < count; i++) {
-        struct tp tp = positions[i].tp;
-        if (kafka_partitions_find(&source->partitions, tp) != NULL)
-            rd_kafka_topic_partition_list_add(list, source->names->topics[tp.topic], tp.partition)
-                ->offset = positions[i].offset;
+        struct tp tp = offsets[i].tp;
+        if (kafka_partitions_find(&source->partitions, tp) == NULL)
+            continue;
+        rd_kafka_topic_partition_t *offset =
+            rd_kafka_topic_partition_list_add(list, source->names->topics[tp.topic], tp.partition);
+        offset->offset = offsets[i].offset;
+        whole = kafka_witness_put(offset, &offsets[i].witness) && whole;
     }
-    if (list->cnt > 0)
+    if (list->cnt > 0 && whole)
         (void)rd_kafka_commit(source->rk, list, 1);
     rd_kafka_topic_partition_list_destroy(list);
 }

@@ -1,6 +1,7 @@
 #include "worker/kafka/kafka_survey.h"
 
 #include "worker/kafka/kafka_error.h"
+#include "worker/kafka/kafka_witness.h"
 
 #include <errno.h>
 #include <librdkafka/rdkafka.h>
@@ -55,6 +56,7 @@ static bool ask_committed(struct kafka_survey_run *run)
         const rd_kafka_topic_partition_t *answer = &list->elems[i];
         run->facts[i].has_committed = answer->offset >= 0;
         run->facts[i].committed = answer->offset >= 0 ? answer->offset : 0;
+        run->facts[i].witness = kafka_witness_get(answer);
         code = answer->err;
     }
     rd_kafka_topic_partition_list_destroy(list);

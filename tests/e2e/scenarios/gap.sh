@@ -84,20 +84,95 @@ within 10 test "$(drops_of_all)" -ge 1
 expect 0 attemptd audit
 stop_worker
 
-echo "-- a database restored to an older state needs nothing; an empty one needs a word"
+echo "-- a database is restored to an older state: halted, then read again at the operator's word"
 admin_server=${ADMIN_URL%/*}/postgres
+new_url=$DATABASE_URL
 psql "$admin_server" -Xq -c "CREATE DATABASE gap_old TEMPLATE gap OWNER attemptd"
 play --students 30 --seconds 1 --seed 4
 run_worker
 settle
 stop_worker
+contents() { # of DATABASE: every attempt, and what became of every record
+    psql "$1" -XAtq -c "SELECT id, version, status, answers FROM attempts ORDER BY id"
+    psql "$1" -XAtq -c "SELECT event_id, outcome, reason FROM rejected_writes ORDER BY 1, 2, 3"
+    psql "$1" -XAtq -c "SELECT attempt_id, event_id, version, missing, answers_digest
+                        FROM submissions ORDER BY 1"
+}
+contents "$DATABASE_URL" >before.txt
+old_offsets() { sql "SELECT topic, partition, next_offset FROM ingest_progress ORDER BY 1, 2"; }
 DATABASE_URL=${DATABASE_URL%/*}/gap_old
+old_offsets >offsets.txt
+run_worker
+within 30 says 'halt topic=gap.attempt.writes partition=0 reason=ledger_behind'
+within 10 answers /readyz 503
+sleep 2
+[ "$(old_offsets)" = "$(cat offsets.txt)" ] || fail "it read on from the older state"
+says 'ledger is at offset [0-9]+ of generation [0-9]+, but was seen at offset' ||
+    fail "the halt line does not say both offsets"
+says 'a backup restored, a standby promoted' || fail "the halt line does not say why"
+drops=$(drops_of_all)
+halted ledger_behind >halted.txt
+while read -r topic partition; do
+    accept "$topic" "$partition" >accepted.txt
+    says 'seen    generation' accepted.txt || fail "it does not say what was seen"
+    says 'begins at offset '"$(sql "SELECT next_offset FROM ingest_progress
+        WHERE topic = '$topic' AND partition = $partition")" accepted.txt || fail "not where it stands"
+done <halted.txt
+settle
+[ "$(drops_of_all)" -gt "$drops" ] || fail "caches keep what the rows do not hold"
+contents "$DATABASE_URL" | diff before.txt - || fail "reading again gives another result"
+expect 0 attemptd audit
+stop_worker
+run_worker # the halt does not come back
+within 20 answers /readyz 200
+! says 'halt topic' || fail "it halts again"
+stop_worker
+
+echo "-- the newer database comes back: now it is the one that is behind"
+DATABASE_URL=$new_url
+run_worker
+within 30 says 'halt topic=gap.attempt.writes partition=0 reason=ledger_behind'
+stop_worker
+accept attempt.writes 0
+DATABASE_URL=${DATABASE_URL%/*}/gap_old
+
+echo "-- a standby takes over that lacks the last commits, under a running worker"
+for partition in 0 1 2; do
+    attemptd accept-gap attempt.writes "$partition" --reason 'a test' --yes >/dev/null 2>&1 || true
+done
 run_worker
 settle
-! says 'halt topic' || fail "an older database halts"
+send attempt.writes 7f0e9c1b-3c1d-4b0e-9a51-0000000000ff '{"type":"attempt.saved.v1",
+"id":"7f0e9c1b-3c1d-4b0e-9a51-0000000000f1","data":{"expected_version":1,
+"attempt_id":"7f0e9c1b-3c1d-4b0e-9a51-0000000000ff","answers":{"q1":"A"},
+"saved_at":"2026-05-01T10:00:00Z"}}'
+settle
+row="FROM ingest_progress WHERE (topic, partition) = (SELECT topic, partition FROM ingest_progress
+     WHERE topic LIKE '%writes' ORDER BY updated_at DESC LIMIT 1)"
+partition=$(sql "SELECT partition $row") next=$(sql "SELECT next_offset $row")
+sql "BEGIN;
+     DELETE FROM attempts WHERE id = '7f0e9c1b-3c1d-4b0e-9a51-0000000000ff';
+     UPDATE ingest_progress SET next_offset = next_offset - 1, published_offset = next_offset - 1,
+         records = records - 1, applied = applied - 1, anchor_offset = NULL, anchor_hash = NULL,
+         anchor_timestamp_ms = NULL
+     WHERE topic LIKE '%writes' AND partition = $partition;
+     COMMIT"
+send attempt.writes 7f0e9c1b-3c1d-4b0e-9a51-0000000000ff '{"type":"attempt.saved.v1",
+"id":"7f0e9c1b-3c1d-4b0e-9a51-0000000000f2","data":{"expected_version":2,
+"attempt_id":"7f0e9c1b-3c1d-4b0e-9a51-0000000000ff","answers":{"q2":"B"},
+"saved_at":"2026-05-01T10:00:01Z"}}'
+within 30 says "halt topic=gap.attempt.writes partition=$partition reason=ledger_behind"
+[ "$(sql "SELECT next_offset $row")" = $((next - 1)) ] || fail "it moved a halted partition"
+sleep 2
+accept attempt.writes "$partition"
+settle
+[ "$(sql "SELECT version, answers::text FROM attempts
+          WHERE id = '7f0e9c1b-3c1d-4b0e-9a51-0000000000ff'")" = '3|{"q1": "A", "q2": "B"}' ] ||
+    fail "what was lost was not read again"
 expect 0 attemptd audit
 stop_worker
 
+echo "-- an empty database needs a word, too"
 psql "$admin_server" -Xq -c "CREATE DATABASE gap_empty OWNER attemptd"
 DATABASE_URL=${DATABASE_URL%/*}/gap_empty
 expect 0 attemptd migrate up

@@ -5,6 +5,7 @@
 --   $5 bigint  first and next offset from now on
 --   $6 bigint  published offset: the same, or one less when something before it was not told
 --   $7 text    reason            $8 jsonb   what was found
+--   $9 bigint  the highest generation that was seen: higher, if the database was put back
 WITH old AS (
     SELECT p.generation, to_jsonb(p) AS whole
     FROM ingest_progress p
@@ -12,7 +13,7 @@ WITH old AS (
       AND generation = $3::bigint AND next_offset = $4::bigint
 ), raised AS (
     UPDATE ingest_progress AS p
-    SET generation = old.generation + 1, epoch = p.epoch + 1, owner = NULL,
+    SET generation = greatest(old.generation, $9::bigint) + 1, epoch = p.epoch + 1, owner = NULL,
         first_offset = $5::bigint, next_offset = $5::bigint, published_offset = $6::bigint,
         records = 0, applied = 0, duplicate = 0, stale = 0, late = 0, dead = 0, gaps = 0,
         anchor_offset = NULL, anchor_timestamp_ms = NULL, anchor_hash = NULL, updated_at = now()

@@ -29,10 +29,18 @@ CROSS JOIN LATERAL (
     WHERE topic = p.topic AND partition = p.partition AND generation = p.generation
 ) s
 CROSS JOIN LATERAL (
-    SELECT count(*) AS generations, coalesce(sum((detail->'before'->>'records')::bigint), 0) AS records
+    -- Each accept-gap accounts for the generation that it ended, and for those that it leapt over:
+    -- they were seen elsewhere, before this database was put back, and settled nothing in it.
+    SELECT sum(g.made - coalesce(g.ended, g.known + 1)) AS generations,
+           coalesce(sum(g.records), 0) AS records
     FROM audit_log
+    CROSS JOIN LATERAL (
+        SELECT (detail->>'generation')::bigint AS made,
+               (detail->'before'->>'generation')::bigint AS ended,
+               coalesce((detail->>'known')::bigint, (detail->>'generation')::bigint - 1) AS known,
+               (detail->'before'->>'records')::bigint AS records
+    ) g
     WHERE action = 'accept-gap' AND topic = p.topic AND partition = p.partition
-      AND jsonb_typeof(detail->'before') = 'object'
-      AND (detail->'before'->>'generation')::bigint < p.generation
+      AND g.made <= p.generation
 ) e
 ORDER BY p.topic, p.partition
