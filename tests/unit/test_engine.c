@@ -195,7 +195,7 @@ static void test_refused_view_requests_hold_up_nobody(void **state)
     assert_non_null(refresh->halt);
     assert_string_equal(refresh->halt, "schema");
     rig->views_fail = false;
-    engine_rig_run(rig, 60000);
+    engine_rig_run(rig, 65000);
     assert_null(engine_rig_status(rig).partitions[TOPIC_REFRESH].halt);
     assert_int_equal(log_of(rig, TOPIC_REFRESH)->committed, 1);
 }
@@ -324,6 +324,28 @@ static void test_group_offsets_without_a_newer_witness_are_ignored(void **state)
     assert_int_equal(activity->published, 10);
 }
 
+/* The contract: what the database refuses is tried again every minute, and said every minute. */
+static void test_what_the_database_refuses_is_tried_once_a_minute(void **state)
+{
+    struct engine_rig *rig = *state;
+    log_of(rig, TOPIC_WRITES)->end = 5;
+    fail_for_ever(rig, STORE_OPEN, ERR_HALT, "42703");
+    engine_rig_start(rig);
+    engine_rig_run(rig, 2000);
+    assert_string_equal(halt_of(rig, TOPIC_WRITES), "schema");
+    assert_int_equal(rig->calls[STORE_OPEN], 1);
+    assert_int_equal(rig->halts, 1);
+    engine_rig_run(rig, 57000);
+    assert_int_equal(rig->calls[STORE_OPEN], 1);
+    engine_rig_run(rig, 5 * 60000);
+    assert_in_range(rig->calls[STORE_OPEN], 5, 6);
+    assert_in_range(rig->halts, 5, 6);
+    rig->fails[STORE_OPEN] = 0;
+    engine_rig_run(rig, 65000);
+    assert_string_equal(halt_of(rig, TOPIC_WRITES), "");
+    assert_int_equal(log_of(rig, TOPIC_WRITES)->published, 5);
+}
+
 static void test_stop_leaves_no_lag_behind(void **state)
 {
     struct engine_rig *rig = *state;
@@ -360,6 +382,7 @@ int main(void)
         TEST(test_a_ledger_that_was_put_back_halts_its_worker),
         TEST(test_a_ledger_that_was_put_back_halts_a_new_worker),
         TEST(test_group_offsets_without_a_newer_witness_are_ignored),
+        TEST(test_what_the_database_refuses_is_tried_once_a_minute),
         TEST(test_stop_leaves_no_lag_behind),
     };
     return cmocka_run_group_tests_name("engine", tests, NULL, NULL);

@@ -134,8 +134,13 @@ struct engine {
     bool flushed_once;
 };
 
-/* How long a halted partition waits before it looks again, and how often it is noted. */
+/*
+ * How long a halted partition waits before it looks again, and how often it is noted. To compare
+ * ledger and log is cheap, and an operator's word (accept-gap) should soon be heard; what the
+ * database refused is tried again, with all the work that this may mean, once a minute.
+ */
 #define HALT_LOOK_MS 15000
+#define HALT_TRY_MS  60000
 #define HALT_NOTE_MS 60000
 
 /* engine.c */

@@ -146,11 +146,17 @@ void engine_start_over(struct engine *engine, struct partition *partition)
     leave_running(engine, partition, PARTITION_SURVEYING);
 }
 
+static bool is_of_the_database(const char *reason)
+{
+    return strcmp(reason, "data_errors") == 0 || strcmp(reason, "schema") == 0;
+}
+
 void engine_halt(struct engine *engine, struct partition *partition, const char *reason,
                  const struct err *err)
 {
     leave_running(engine, partition, PARTITION_HALTED);
-    partition->look_again_ms = engine->now_ms + HALT_LOOK_MS;
+    partition->look_again_ms =
+        engine->now_ms + (is_of_the_database(reason) ? HALT_TRY_MS : HALT_LOOK_MS);
     bool news = partition->halt == NULL || strcmp(partition->halt, reason) != 0;
     partition->halt = reason;
     partition->halt_err = *err;

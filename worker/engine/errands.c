@@ -39,6 +39,16 @@ static bool work_waits(const struct engine *engine)
            engine->recall.state == RECALL_COLLECTING;
 }
 
+/* Connecting checks tables and settings: what it halted need not wait for its minute. */
+static void look_at_schema_again(struct engine *engine)
+{
+    for (size_t i = 0; i < engine->partitions.count; i++) {
+        struct partition *partition = &engine->partitions.items[i];
+        if (partition->state == PARTITION_HALTED && strcmp(partition->halt, "schema") == 0)
+            partition->look_again_ms = engine->now_ms;
+    }
+}
+
 static void connected(struct engine *engine, bool ok, const struct err *err)
 {
     if (ok) {
@@ -46,6 +56,7 @@ static void connected(struct engine *engine, bool ok, const struct err *err)
         /* A connection proves little while work is waiting to prove more. */
         if (!work_waits(engine))
             engine_succeeded(engine);
+        look_at_schema_again(engine);
         return;
     }
     engine_lost_connection(engine);
