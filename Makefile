@@ -94,7 +94,14 @@ $(BUILD)/tests/simulate: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/sim/*.c)) 
 
 # The parts of the benchmark that are measured by themselves; tests/bench/run calls them.
 BENCHMARK    := $(BUILD)/tests/benchmark
-$(BENCHMARK): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/bench/*.c)) $(LIBS)
+ENGINE_COST  := $(BUILD)/tests/engine_cost
+$(BENCHMARK): $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/engine_cost.c,$(wildcard tests/bench/*.c))) \
+              $(LIBS)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# What an event costs in memory, without servers: decode, plan, settle at all sizes.
+$(ENGINE_COST): $(BUILD)/tests/bench/engine_cost.o $(LIBS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 

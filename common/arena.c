@@ -29,31 +29,45 @@ void arena_release(struct arena *arena)
 {
     free_blocks(arena->first);
     arena->first = arena->current = NULL;
-    arena->used_bytes = 0;
+    arena->used_bytes = arena->whole_bytes = 0;
 }
 
 void arena_reset(struct arena *arena)
 {
-    if (arena->first != NULL) {
-        free_blocks(arena->first->next);
-        arena->first->next = NULL;
-        arena->first->used_bytes = 0;
-    }
-    arena->current = arena->first;
     arena->used_bytes = 0;
+    if (arena->first == NULL)
+        return;
+    arena->current = arena->first;
+    arena->first->used_bytes = 0;
+    if (arena->first->next == NULL)
+        return;
+    arena->whole_bytes = 0;
+    for (const struct arena_block *block = arena->first; block != NULL; block = block->next)
+        arena->whole_bytes += block->size_bytes;
+    free_blocks(arena->first);
+    arena->first = arena->current = NULL;
+}
+
+static struct arena_block *new_block(size_t size)
+{
+    if (size > SIZE_MAX - sizeof(struct arena_block))
+        return NULL;
+    struct arena_block *block = malloc(sizeof *block + size);
+    if (block != NULL)
+        *block = (struct arena_block){ .size_bytes = size };
+    return block;
 }
 
 static struct arena_block *add_block(struct arena *arena, size_t bytes)
 {
     size_t size = bytes > arena->block_bytes ? bytes : arena->block_bytes;
-    if (size > SIZE_MAX - sizeof(struct arena_block))
-        return NULL;
-    struct arena_block *block = malloc(sizeof *block + size);
+    struct arena_block *block = NULL;
+    if (arena->first == NULL && arena->whole_bytes > size)
+        block = new_block(arena->whole_bytes);
+    if (block == NULL) /* not so much in one piece, perhaps */
+        block = new_block(size);
     if (block == NULL)
         return NULL;
-    block->next = NULL;
-    block->size_bytes = size;
-    block->used_bytes = 0;
     if (arena->current != NULL)
         arena->current->next = block;
     else

@@ -2,8 +2,10 @@
  * Memory that lives as long as one piece of work (a batch, a request), freed all at once.
  *
  * An arena hands out aligned pieces of a chain of blocks and has a ceiling: an allocation that
- * would pass it returns NULL, which for a batch means "full", an everyday event. Reset keeps the
- * first block, so that the steady state allocates nothing from the system.
+ * would pass it returns NULL, which for a batch means "full", an everyday event.
+ *
+ * What took several blocks takes one after the reset, as large as they were together: an arena that
+ * does the same work again and again soon asks the system for nothing, and its memory stays warm.
  */
 #ifndef COMMON_ARENA_H
 #define COMMON_ARENA_H
@@ -16,9 +18,10 @@
 struct arena_block;
 
 struct arena {
-    struct arena_block *first;   /* kept by arena_reset() */
+    struct arena_block *first;
     struct arena_block *current; /* where the next piece comes from */
     size_t block_bytes;          /* size of an ordinary block */
+    size_t whole_bytes;          /* size of the first block to be made; 0: an ordinary one */
     size_t used_bytes;           /* handed out since the last reset, padding included */
     size_t limit_bytes;          /* ceiling of used_bytes; 0 for none */
 };

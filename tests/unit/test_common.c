@@ -7,6 +7,7 @@
 #include "common/err.h"
 #include "common/hash.h"
 #include "common/uuid.h"
+#include "common/uuid_sort.h"
 
 #include <setjmp.h>
 #include <sodium.h>
@@ -56,6 +57,64 @@ static void test_arena_alignment_and_ceiling(void **state)
     arena_release(&arena);
     assert_non_null(arena_alloc(&arena, 1));
     arena_release(&arena);
+}
+
+/* What took many blocks takes one the next time, and then nothing is asked of the system. */
+static void test_arena_settles_into_one_block(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, 64, 0);
+    const void *first = NULL;
+    for (int round = 0; round < 3; round++) {
+        const char *previous = NULL;
+        for (size_t i = 0; i < 100; i++) {
+            char *piece = arena_alloc(&arena, 32 + i);
+            assert_non_null(piece);
+            memset(piece, 0xee, 32 + i);
+            if (round > 0 && previous != NULL)
+                assert_in_range(piece - previous, 32, 160);
+            if (round == 2 && i == 0)
+                assert_ptr_equal(piece, first);
+            if (i == 0)
+                first = piece;
+            previous = piece;
+        }
+        arena_reset(&arena);
+    }
+    arena_release(&arena);
+}
+
+static int compare_uuids(const void *a, const void *b)
+{
+    return uuid_compare(a, b);
+}
+
+/* The order is uuid_compare()'s; of equal ones the first comes first. */
+static void test_uuid_sort(void **state)
+{
+    (void)state;
+    static struct uuid ids[1000], expected[1000];
+    static struct uuid_key keys[2000];
+    static const size_t sizes[] = { 0, 1, 2, 7, 8, 9, 16, 17, 100, 1000 };
+    uint64_t random = 1;
+    for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+        for (size_t i = 0; i < sizes[k]; i++) {
+            memset(&ids[i], 0, sizeof ids[i]);
+            random = random * 6364136223846793005u + 1442695040888963407u;
+            ids[i].bytes[random % 2 == 0 ? 0 : 8] = (uint8_t)(random >> 40);
+            ids[i].bytes[15] = (uint8_t)(random >> 60);
+            expected[i] = ids[i];
+            keys[i] = uuid_key(&ids[i], &ids[i]);
+        }
+        qsort(expected, sizes[k], sizeof *expected, compare_uuids);
+        const struct uuid_key *sorted = uuid_sort(keys, keys + 1000, sizes[k]);
+        for (size_t i = 0; i < sizes[k]; i++) {
+            assert_memory_equal(sorted[i].value, &expected[i], sizeof *expected);
+            if (i > 0 && uuid_equal(sorted[i - 1].value, sorted[i].value))
+                assert_true((char *)sorted[i - 1].value < (char *)sorted[i].value);
+        }
+    }
 }
 
 static void test_arena_copies(void **state)
@@ -210,10 +269,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bytes_compare),
         cmocka_unit_test(test_arena_alignment_and_ceiling),
+        cmocka_unit_test(test_arena_settles_into_one_block),
         cmocka_unit_test(test_arena_copies),
         cmocka_unit_test(test_buf_grows_to_its_ceiling),
         cmocka_unit_test(test_buf_big_endian),
         cmocka_unit_test(test_uuid_one_spelling),
+        cmocka_unit_test(test_uuid_sort),
         cmocka_unit_test(test_backoff_stays_in_bounds),
         cmocka_unit_test(test_err_is_a_value),
         cmocka_unit_test(test_hash_known_answers),

@@ -103,7 +103,7 @@ static struct entry *add_event(struct fold *fold, const char *text, struct arena
         event->write.answers = BYTES("{\"q\":1}");
         event->event_id = id_of(at[1]);
     }
-    fold_append(fold, entry);
+    fold_append(fold, entry, JUMP_MAX);
     return entry;
 }
 
@@ -190,7 +190,7 @@ static void test_fast_way_agrees(void **state)
         char told[512];
         set_row(stories[i].row, &row);
         read_events(&stories[i], &fold, &arena);
-        assert_true(fold_classify(&fold, JUMP_MAX, &arena));
+        assert_true(fold_classify(&fold, &arena));
         bool only_writes = fold.entries->event.type != EVENT_STARTED;
         if (!fold.exact && only_writes && guard_passes(&fold, &row)) {
             fold.written = true;

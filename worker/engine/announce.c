@@ -15,6 +15,8 @@ static struct log_place place_of(const struct entry *entry)
 /* The last record of the fold that changed the row; NULL when none did. */
 static const struct entry *last_applied(const struct fold *fold)
 {
+    if (fold->written && !fold->exact)
+        return fold->last_entry;
     const struct entry *last = NULL;
     for (const struct entry *e = fold->entries; e != NULL; e = e->next_of_attempt)
         if (e->judged && e->outcome == OUTCOME_APPLIED)
@@ -79,7 +81,7 @@ bool announce_exams(struct announcement *announcement, struct arena *arena, uint
     struct uuid_map seen;
     uuid_map_init(&seen, arena, secret);
     announcement->exams =
-        arena_calloc(arena, announcement->change_count + 1, sizeof *announcement->exams);
+        arena_alloc(arena, (announcement->change_count + 1) * sizeof *announcement->exams);
     if (announcement->exams == NULL)
         return false;
     announcement->exam_count = 0;
@@ -98,14 +100,6 @@ bool announce_exams(struct announcement *announcement, struct arena *arena, uint
 }
 
 /* --------------------------------------------------------------------------------- verdicts */
-
-static bool is_wanted(const struct entry *entry)
-{
-    if (entry->refusal == NULL && entry->event.type == EVENT_SUBMITTED)
-        return true;
-    return entry->outcome == OUTCOME_STALE || entry->outcome == OUTCOME_LATE ||
-           entry->outcome == OUTCOME_DEAD;
-}
 
 static struct bytes reason_of(const struct entry *entry)
 {
@@ -154,20 +148,18 @@ bool announce_plan(const struct planned *planned, struct arena *arena, uint64_t 
                    struct announcement *ret)
 {
     struct announcement announcement = { 0 };
-    size_t wanted = 0;
-    for (size_t i = 0; i < planned->entry_count; i++)
-        wanted += is_wanted(planned->entries[i]);
+    size_t wanted = planned->wanted_count;
     announcement.changes =
-        arena_calloc(arena, planned->fold_count + 1, sizeof *announcement.changes);
-    announcement.verdicts = arena_calloc(arena, wanted + 1, sizeof *announcement.verdicts);
+        arena_alloc(arena, (planned->fold_count + 1) * sizeof *announcement.changes);
+    announcement.verdicts = arena_alloc(arena, (wanted + 1) * sizeof *announcement.verdicts);
     if (announcement.changes == NULL || announcement.verdicts == NULL)
         return false;
     for (size_t i = 0; i < planned->fold_count; i++)
         if (change_of(planned, &planned->folds[i],
                       &announcement.changes[announcement.change_count]))
             announcement.change_count++;
-    for (size_t i = 0; i < planned->entry_count; i++)
-        if (is_wanted(planned->entries[i]))
+    for (size_t i = 0; i < planned->entry_count && announcement.verdict_count < wanted; i++)
+        if (plan_wants_telling(planned->entries[i]))
             announcement.verdicts[announcement.verdict_count++] =
                 verdict_of(&planned->plan, planned->entries[i]);
     if (!announce_exams(&announcement, arena, secret))

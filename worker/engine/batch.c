@@ -9,11 +9,13 @@ void batch_init(struct batch *batch)
 {
     *batch = (struct batch){ 0 };
     arena_init(&batch->arena, BATCH_BLOCK_BYTES, 0);
+    arena_init(&batch->entries, BATCH_BLOCK_BYTES, 0);
 }
 
 void batch_release(struct batch *batch)
 {
     arena_release(&batch->arena);
+    arena_release(&batch->entries);
     free(batch->spans);
     batch->spans = NULL;
     batch->span_count = batch->span_capacity = 0;
@@ -22,6 +24,7 @@ void batch_release(struct batch *batch)
 void batch_clear(struct batch *batch)
 {
     arena_reset(&batch->arena);
+    arena_reset(&batch->entries);
     batch->first = batch->last = NULL;
     batch->count = 0;
     batch->span_count = 0;
@@ -111,14 +114,14 @@ static bool decode_entry(struct batch *batch, struct entry *entry,
 bool batch_add(struct batch *batch, const struct record *record, int64_t position,
                const struct decode_limits *limits, int64_t now_ms)
 {
-    struct entry *entry = arena_calloc(&batch->arena, 1, sizeof *entry);
+    struct entry *entry = arena_calloc(&batch->entries, 1, sizeof *entry);
     if (entry == NULL || !copy_record(&batch->arena, record, &entry->record) ||
         !decode_entry(batch, entry, limits))
         return false;
     struct span *span = span_for(batch, record->tp, position, now_ms);
     if (span == NULL)
         return false;
-    entry->span = (size_t)(span - batch->spans);
+    entry->span = (unsigned)(span - batch->spans);
     span->to = record->offset + 1;
     span->last = entry;
     if (batch->last != NULL)

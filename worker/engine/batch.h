@@ -24,7 +24,8 @@ struct span {
 };
 
 struct batch {
-    struct arena arena;
+    struct arena arena;   /* bytes of records, and what the decoder makes of them */
+    struct arena entries; /* one behind the other, for the walks over all of them */
     struct entry *first, *last;
     size_t count;
     struct span *spans;
@@ -69,7 +70,7 @@ bool batch_has_work(const struct batch *batch);
 
 static inline size_t batch_bytes(const struct batch *batch)
 {
-    return batch->arena.used_bytes;
+    return batch->arena.used_bytes + batch->entries.used_bytes;
 }
 
 #endif

@@ -2,111 +2,111 @@
 
 #include "worker/engine/merge.h"
 
-void fold_append(struct fold *fold, struct entry *entry)
-{
-    if (fold->last_entry != NULL)
-        fold->last_entry->next_of_attempt = entry;
-    else
-        fold->entries = entry;
-    fold->last_entry = entry;
-}
-
 static bool is_write(const struct entry *entry)
 {
     return entry->event.type != EVENT_STARTED;
 }
 
-/* Merges the changes of the given writes, oldest first, into what the row write takes. */
-static bool merge_writes(struct fold *fold, struct entry *const *writes, size_t count,
-                         struct arena *arena)
+/* True when `entry` is applied whatever the row holds, if `last` and all before it are. A `started`
+ * takes the fast way only as the first event of its attempt. */
+static bool follows(const struct entry *last, const struct entry *entry, int64_t jump_max)
 {
-    struct uuid *ids = arena_calloc(arena, count, sizeof *ids);
-    struct bytes *patches = arena_calloc(arena, count, sizeof *patches);
-    if (ids == NULL || patches == NULL)
+    if (!is_write(entry) || last->event.type == EVENT_SUBMITTED)
         return false;
-    size_t patch_count = 0;
-    for (size_t i = 0; i < count; i++) {
-        const struct attempt_write *write = &writes[i]->event.write;
-        ids[i] = writes[i]->event.event_id;
-        if (bytes_present(write->answers))
-            patches[patch_count++] = write->answers;
-        if (bytes_present(write->auto_save_data))
-            fold->auto_save_data = write->auto_save_data;
-        if (writes[i]->event.type == EVENT_SUBMITTED) {
-            fold->has_submit = true;
-            fold->submit = writes[i];
-        }
+    if (!is_write(last))
+        return true;
+    int64_t version = last->event.write.expected_version + 1;
+    int64_t expected = entry->event.write.expected_version;
+    return expected >= version && expected - version <= jump_max;
+}
+
+void fold_append(struct fold *fold, struct entry *entry, int64_t jump_max)
+{
+    if (fold->last_entry == NULL) {
+        fold->entries = entry;
+        fold->ascends = true;
+    } else {
+        fold->last_entry->next_of_attempt = entry;
+        fold->ascends = fold->ascends && follows(fold->last_entry, entry, jump_max);
     }
-    fold->event_ids = ids;
-    fold->event_id_count = count;
+    fold->last_entry = entry;
+    fold->write_count += is_write(entry);
+}
+
+/* The writes that are to become one, oldest first. */
+struct merging {
+    struct uuid *ids;
+    size_t count;
+    struct bytes *patches;
+    size_t patch_count;
+    struct bytes auto_save_data;
+    struct entry *submit;
+};
+
+static bool merging_init(struct merging *merging, size_t room, struct arena *arena)
+{
+    *merging = (struct merging){ .auto_save_data = BYTES_NONE,
+                                 .ids = arena_alloc(arena, room * sizeof(struct uuid)),
+                                 .patches = arena_alloc(arena, room * sizeof(struct bytes)) };
+    return merging->ids != NULL && merging->patches != NULL;
+}
+
+static void merging_take(struct merging *merging, struct entry *entry)
+{
+    const struct attempt_write *write = &entry->event.write;
+    merging->ids[merging->count++] = entry->event.event_id;
+    if (bytes_present(write->answers))
+        merging->patches[merging->patch_count++] = write->answers;
+    if (bytes_present(write->auto_save_data))
+        merging->auto_save_data = write->auto_save_data;
+    if (entry->event.type == EVENT_SUBMITTED)
+        merging->submit = entry;
+}
+
+/* Into what the row write takes. False when memory is short. */
+static bool merging_end(const struct merging *merging, struct fold *fold, struct arena *arena)
+{
+    fold->event_ids = merging->ids;
+    fold->event_id_count = merging->count;
     fold->has_write = true;
-    return merge_patches(patches, patch_count, arena, &fold->patch);
+    fold->has_submit = merging->submit != NULL;
+    fold->submit = merging->submit;
+    fold->auto_save_data = merging->auto_save_data;
+    return merge_patches(merging->patches, merging->patch_count, arena, &fold->patch);
 }
 
 /* Few ids are compared pairwise; many of them in one batch are a hot attempt, which the careful
  * way handles with its ring of the last sixteen. */
 #define PAIRWISE_MAX 64
 
-static bool id_repeats(struct entry *const *writes, size_t count)
+static bool id_repeats(const struct merging *merging)
 {
-    for (size_t i = 1; i < count; i++)
+    for (size_t i = 1; i < merging->count; i++)
         for (size_t k = 0; k < i; k++)
-            if (uuid_equal(&writes[i]->event.event_id, &writes[k]->event.event_id))
+            if (uuid_equal(&merging->ids[i], &merging->ids[k]))
                 return true;
     return false;
 }
 
-/* True when each write follows from those before it, whatever the row holds. */
-static bool ascends(struct entry *const *writes, size_t count, int64_t jump_max)
+bool fold_classify(struct fold *fold, struct arena *arena)
 {
-    for (size_t i = 1; i < count; i++) {
-        int64_t version = writes[i - 1]->event.write.expected_version + 1;
-        int64_t expected = writes[i]->event.write.expected_version;
-        if (writes[i - 1]->event.type == EVENT_SUBMITTED || expected < version ||
-            expected - version > jump_max)
-            return false;
-    }
-    return true;
-}
-
-static struct entry **collect_writes(const struct fold *fold, struct arena *arena,
-                                     size_t *ret_count)
-{
-    size_t count = 0;
-    for (const struct entry *e = fold->entries; e != NULL; e = e->next_of_attempt)
-        count += is_write(e);
-    struct entry **writes = arena_calloc(arena, count + 1, sizeof *writes);
-    if (writes == NULL)
-        return NULL;
-    *ret_count = 0;
+    fold->exact = !fold->ascends || fold->write_count > PAIRWISE_MAX;
+    if (fold->exact || fold->write_count == 0)
+        return true;
+    struct merging merging;
+    if (!merging_init(&merging, fold->write_count, arena))
+        return false;
     for (struct entry *e = fold->entries; e != NULL; e = e->next_of_attempt)
         if (is_write(e))
-            writes[(*ret_count)++] = e;
-    return writes;
-}
-
-/* A `started` takes the fast way only as the first event of its attempt. */
-static bool starts_in_order(const struct fold *fold)
-{
-    for (const struct entry *e = fold->entries->next_of_attempt; e != NULL; e = e->next_of_attempt)
-        if (!is_write(e))
-            return false;
-    return true;
-}
-
-bool fold_classify(struct fold *fold, int64_t jump_max, struct arena *arena)
-{
-    size_t count = 0;
-    struct entry **writes = collect_writes(fold, arena, &count);
-    if (writes == NULL)
-        return false;
-    fold->exact = !starts_in_order(fold) || count > PAIRWISE_MAX || id_repeats(writes, count) ||
-                  !ascends(writes, count, jump_max);
-    if (fold->exact || count == 0)
+            merging_take(&merging, e);
+    fold->exact = id_repeats(&merging);
+    if (fold->exact)
         return true;
-    fold->expected_first = writes[0]->event.write.expected_version;
-    fold->version = writes[count - 1]->event.write.expected_version + 1;
-    return merge_writes(fold, writes, count, arena);
+    const struct entry *first =
+        is_write(fold->entries) ? fold->entries : fold->entries->next_of_attempt;
+    fold->expected_first = first->event.write.expected_version;
+    fold->version = fold->last_entry->event.write.expected_version + 1;
+    return merging_end(&merging, fold, arena);
 }
 
 void fold_settle_fast(struct fold *fold)
@@ -121,6 +121,12 @@ void fold_settle_fast(struct fold *fold)
         version = e->event.write.expected_version + 1;
         e->version = version;
     }
+}
+
+bool fold_is_settled(const struct fold *fold)
+{
+    /* Of a fold that ascends only the first event may be a start. */
+    return !fold->exact && (!fold->has_write || fold->written) && fold->entries->judged;
 }
 
 /* ------------------------------------------------------------------------ the careful way */
@@ -239,9 +245,8 @@ bool fold_judge(struct fold *fold, const struct attempt_row *row, int64_t jump_m
     if (!row->found)
         now.row.version = 1;
     int64_t version_before = now.row.version;
-    size_t count = 0, applied_count = 0;
-    struct entry **applied = collect_writes(fold, arena, &count);
-    if (applied == NULL)
+    struct merging applied;
+    if (!merging_init(&applied, fold->write_count, arena))
         return false;
     for (struct entry *e = fold->entries; e != NULL; e = e->next_of_attempt) {
         if (e->judged)
@@ -249,7 +254,7 @@ bool fold_judge(struct fold *fold, const struct attempt_row *row, int64_t jump_m
         if (!is_write(e))
             judge_start(&now, e, ret);
         else if (judge_write(&now, e, jump_max, ret))
-            applied[applied_count++] = e;
+            merging_take(&applied, e);
     }
     /* What the fast way had prepared, and did not write, is void. */
     if (!fold->written) {
@@ -257,10 +262,10 @@ bool fold_judge(struct fold *fold, const struct attempt_row *row, int64_t jump_m
         fold->submit = NULL;
         fold->patch = fold->auto_save_data = BYTES_NONE;
     }
-    if (applied_count == 0)
+    if (applied.count == 0)
         return true;
     fold->exact = true;
     fold->expected_first = version_before;
     fold->version = now.row.version;
-    return merge_writes(fold, applied, applied_count, arena);
+    return merging_end(&applied, fold, arena);
 }

@@ -12,10 +12,14 @@
 #include "common/arena.h"
 #include "worker/engine/plan.h"
 
-void fold_append(struct fold *fold, struct entry *entry);
+/* The next event of the attempt; also notes whether all of them still ascend. */
+void fold_append(struct fold *fold, struct entry *entry, int64_t jump_max);
 
 /* Sets `exact`, or else all that the fast row write needs. False when memory is short. */
-bool fold_classify(struct fold *fold, int64_t jump_max, struct arena *arena);
+bool fold_classify(struct fold *fold, struct arena *arena);
+
+/* True when the fast way has settled all its events. */
+bool fold_is_settled(const struct fold *fold);
 
 /* After a fast write that was done: every save and submit of the fold was applied. */
 void fold_settle_fast(struct fold *fold);

@@ -42,23 +42,28 @@ struct ledger_move {
     bool hit;                      /* result of OPEN */
 };
 
-/* One record of the batch and what becomes of it. */
+/*
+ * One record of the batch and what becomes of it. What the walks over a whole batch look at comes
+ * first, side by side.
+ */
 struct entry {
-    struct record record;          /* bytes in the batch's arena */
-    struct event event;            /* set unless `refusal` */
-    const struct refusal *refusal; /* refused by the decoder; NULL otherwise */
     struct entry *next;            /* in the batch, in the order of arrival */
     struct entry *next_of_attempt; /* in the same order */
-    size_t span;                   /* which run of its batch it belongs to */
     struct ledger_move *move;      /* NULL for view.refresh */
+    const struct refusal *refusal; /* refused by the decoder; NULL otherwise */
+    unsigned span;                 /* which run of its batch it belongs to */
 
     bool judged; /* what follows is set */
     enum outcome outcome;
-    enum reason reason;      /* dead */
+    enum reason reason; /* dead */
+    int64_t version;    /* the row's version after this record; not for dead */
+    int64_t missing;    /* applied: e - v, how many versions it skipped */
+
+    struct event event;   /* set unless `refusal` */
+    struct record record; /* bytes in the batch's arena */
+
     const char *late_reason; /* late: "overtaken" or "after_submit"; stale: NULL */
     const char *detail;      /* dead: a sentence for people, in the arena; may be NULL */
-    int64_t version;         /* the row's version after this record; not for dead */
-    int64_t missing;         /* applied: e - v, how many versions it skipped */
     const struct submission_row *submission; /* of an applied submit */
 };
 
@@ -78,6 +83,8 @@ struct entry {
 struct fold {
     struct uuid attempt_id;
     struct entry *entries, *last_entry; /* by next_of_attempt, starts included */
+    size_t write_count;                 /* how many of them are saves and submits */
+    bool ascends;                       /* each follows from those before it, whatever the row is */
 
     bool exact;
     int64_t expected_first; /* e of the first applied write; exact: the row's version */

@@ -1,6 +1,7 @@
 #include "worker/engine/planner.h"
 
 #include "common/uuid_map.h"
+#include "common/uuid_sort.h"
 #include "worker/engine/fold.h"
 
 #include <stdlib.h>
@@ -78,7 +79,7 @@ struct builder {
     struct planned *planned;
     struct arena *arena;
     struct uuid_map attempts;
-    size_t activity_count, view_count;
+    size_t start_count, activity_count, view_count;
 };
 
 /* A fold before its place in the sorted array is known. */
@@ -144,6 +145,8 @@ static bool chain_entry(struct builder *builder, struct built_fold **chain, stru
         builder->view_count++;
         return true;
     case EVENT_STARTED:
+        builder->start_count++;
+        break;
     case EVENT_SAVED:
     case EVENT_SUBMITTED:
         break;
@@ -151,7 +154,7 @@ static bool chain_entry(struct builder *builder, struct built_fold **chain, stru
     struct built_fold *built = fold_for(builder, chain, &entry->event.attempt_id);
     if (built == NULL)
         return false;
-    fold_append(&built->fold, entry);
+    fold_append(&built->fold, entry, builder->request->version_jump_max);
     return true;
 }
 
@@ -173,7 +176,7 @@ static bool chain_entries(struct builder *builder, struct built_fold **chain)
     const struct plan_request *request = builder->request;
     struct batch *batch = request->batch;
     struct planned *planned = builder->planned;
-    planned->entries = arena_calloc(builder->arena, batch->count + 1, sizeof(struct entry *));
+    planned->entries = arena_alloc(builder->arena, (batch->count + 1) * sizeof(struct entry *));
     if (planned->entries == NULL)
         return false;
     size_t seen = 0;
@@ -190,22 +193,21 @@ static bool chain_entries(struct builder *builder, struct built_fold **chain)
     return true;
 }
 
-static int compare_folds(const void *a, const void *b)
-{
-    const struct fold *x = a, *y = b;
-    return uuid_compare(&x->attempt_id, &y->attempt_id);
-}
-
-static bool sort_folds(struct builder *builder, const struct built_fold *chain)
+/* The folds are copied once, into their order: whatever walks over them later goes straight on. */
+static bool sort_folds(struct builder *builder, struct built_fold *chain)
 {
     struct planned *planned = builder->planned;
-    planned->folds = arena_calloc(builder->arena, planned->fold_count + 1, sizeof(struct fold));
-    if (planned->folds == NULL)
+    size_t count = planned->fold_count;
+    planned->folds = arena_alloc(builder->arena, (count + 1) * sizeof(struct fold));
+    struct uuid_key *keys = arena_alloc(builder->arena, (2 * count + 1) * sizeof *keys);
+    if (planned->folds == NULL || keys == NULL)
         return false;
     size_t n = 0;
-    for (; chain != NULL; chain = chain->next)
-        planned->folds[n++] = chain->fold;
-    qsort(planned->folds, n, sizeof(struct fold), compare_folds);
+    for (struct built_fold *built = chain; built != NULL; built = built->next)
+        keys[n++] = uuid_key(&built->fold.attempt_id, built);
+    keys = uuid_sort(keys, keys + count, count);
+    for (size_t i = 0; i < count; i++)
+        planned->folds[i] = ((const struct built_fold *)keys[i].value)->fold;
     return true;
 }
 
@@ -213,13 +215,13 @@ static bool list_fast_way(struct builder *builder)
 {
     struct planned *planned = builder->planned;
     struct plan *plan = &planned->plan;
-    plan->starts = arena_calloc(builder->arena, planned->fold_count + 1, sizeof *plan->starts);
-    plan->folds = arena_calloc(builder->arena, planned->fold_count + 1, sizeof *plan->folds);
+    plan->starts = arena_alloc(builder->arena, (builder->start_count + 1) * sizeof *plan->starts);
+    plan->folds = arena_alloc(builder->arena, (planned->fold_count + 1) * sizeof(struct fold *));
     if (plan->starts == NULL || plan->folds == NULL)
         return false;
     for (size_t i = 0; i < planned->fold_count; i++) {
         struct fold *fold = &planned->folds[i];
-        if (!fold_classify(fold, builder->request->version_jump_max, builder->arena))
+        if (!fold_classify(fold, builder->arena))
             return false;
         if (fold->exact)
             continue;

@@ -41,6 +41,8 @@ struct planned {
     struct entry **entries; /* those that are part of this plan, in order */
     size_t entry_count;
     bool needs_lock; /* set by plan_opened(): plan.rows must be read before the verdict */
+    size_t
+        wanted_count; /* set by plan_settle(): entries whose producer wants to know the outcome */
 };
 
 /* False when memory is short. */
@@ -54,6 +56,9 @@ bool plan_judge(struct planned *planned, struct arena *arena);
 
 /* Before CLOSE: outcomes into the moves' counters, and the rows of the three outcome tables. */
 bool plan_settle(struct planned *planned, struct arena *arena);
+
+/* Whether the producer of a settled record wants to know what became of it (DESIGN 1.4). */
+bool plan_wants_telling(const struct entry *entry);
 
 /* True when every compare-and-set hit. */
 bool plan_hits(const struct plan *plan);

@@ -20,14 +20,6 @@ static struct fold *fold_of(struct planned *planned, const struct uuid *attempt_
     return NULL;
 }
 
-static bool all_judged(const struct fold *fold)
-{
-    for (const struct entry *e = fold->entries; e != NULL; e = e->next_of_attempt)
-        if (!e->judged)
-            return false;
-    return true;
-}
-
 bool plan_opened(struct planned *planned, struct arena *arena)
 {
     struct plan *plan = &planned->plan;
@@ -42,12 +34,15 @@ bool plan_opened(struct planned *planned, struct arena *arena)
     for (size_t i = 0; i < plan->fold_count; i++)
         if (plan->folds[i]->written)
             fold_settle_fast(plan->folds[i]);
-    plan->rows = arena_calloc(arena, planned->fold_count + 1, sizeof *plan->rows);
+    size_t count = 0;
+    for (size_t i = 0; i < planned->fold_count; i++)
+        count += !fold_is_settled(&planned->folds[i]);
+    plan->rows = arena_calloc(arena, count + 1, sizeof *plan->rows);
     if (plan->rows == NULL)
         return false;
     plan->row_count = 0;
-    for (size_t i = 0; i < planned->fold_count; i++)
-        if (!all_judged(&planned->folds[i]))
+    for (size_t i = 0; i < planned->fold_count && plan->row_count < count; i++)
+        if (!fold_is_settled(&planned->folds[i]))
             plan->rows[plan->row_count++].attempt_id = planned->folds[i].attempt_id;
     planned->needs_lock = plan->row_count > 0;
     return true;
@@ -89,6 +84,9 @@ bool plan_judge(struct planned *planned, struct arena *arena)
 
 static void judge_activities(struct planned *planned)
 {
+    const struct plan *plan = &planned->plan;
+    if (plan->activity_count + plan->view_count == 0)
+        return;
     for (size_t i = 0; i < planned->entry_count; i++) {
         struct entry *entry = planned->entries[i];
         if (entry->judged)
@@ -97,16 +95,24 @@ static void judge_activities(struct planned *planned)
         entry->judged = true;
         entry->outcome = entry->event.type == EVENT_ACTIVITY ? OUTCOME_DUPLICATE : OUTCOME_APPLIED;
     }
-    const struct plan *plan = &planned->plan;
     for (size_t i = 0; i < plan->activity_count; i++)
         if (plan->activities[i].stored)
             plan->activities[i].entry->outcome = OUTCOME_APPLIED;
 }
 
+static size_t count_submissions(const struct planned *planned)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < planned->fold_count; i++)
+        count += planned->folds[i].written && planned->folds[i].has_submit;
+    return count;
+}
+
 static bool list_submissions(struct planned *planned, struct arena *arena)
 {
     struct plan *plan = &planned->plan;
-    plan->submissions = arena_calloc(arena, planned->fold_count + 1, sizeof *plan->submissions);
+    size_t room = count_submissions(planned) + 1;
+    plan->submissions = arena_calloc(arena, room, sizeof *plan->submissions);
     if (plan->submissions == NULL)
         return false;
     for (size_t i = 0; i < planned->fold_count; i++) {
@@ -121,25 +127,59 @@ static bool list_submissions(struct planned *planned, struct arena *arena)
     return true;
 }
 
+bool plan_wants_telling(const struct entry *entry)
+{
+    if (entry->outcome == OUTCOME_APPLIED || entry->outcome == OUTCOME_DUPLICATE)
+        return entry->event.type == EVENT_SUBMITTED;
+    return true;
+}
+
+static bool is_rejected(const struct entry *entry)
+{
+    return entry->outcome == OUTCOME_STALE || entry->outcome == OUTCOME_LATE;
+}
+
+static bool is_letter(const struct entry *entry)
+{
+    return entry->outcome == OUTCOME_DEAD;
+}
+
+/* The rows of what was not simply applied: `rejected_count` and `letter_count` say how many. */
+static bool list_outcomes(struct planned *planned, struct arena *arena)
+{
+    struct plan *plan = &planned->plan;
+    plan->rejected = arena_alloc(arena, (plan->rejected_count + 1) * sizeof(struct entry *));
+    plan->letters = arena_alloc(arena, (plan->letter_count + 1) * sizeof(struct entry *));
+    if (plan->rejected == NULL || plan->letters == NULL)
+        return false;
+    size_t rejected = 0, letters = 0;
+    if (plan->rejected_count + plan->letter_count == 0)
+        return true;
+    for (size_t i = 0; i < planned->entry_count; i++) {
+        struct entry *entry = planned->entries[i];
+        if (is_rejected(entry))
+            plan->rejected[rejected++] = entry;
+        else if (is_letter(entry))
+            plan->letters[letters++] = entry;
+    }
+    return true;
+}
+
 bool plan_settle(struct planned *planned, struct arena *arena)
 {
     struct plan *plan = &planned->plan;
     judge_activities(planned);
-    plan->rejected = arena_calloc(arena, planned->entry_count + 1, sizeof *plan->rejected);
-    plan->letters = arena_calloc(arena, planned->entry_count + 1, sizeof *plan->letters);
-    if (plan->rejected == NULL || plan->letters == NULL || !list_submissions(planned, arena))
-        return false;
+    planned->wanted_count = plan->rejected_count = plan->letter_count = 0;
     for (size_t i = 0; i < planned->entry_count; i++) {
-        struct entry *entry = planned->entries[i];
+        const struct entry *entry = planned->entries[i];
         if (entry->move != NULL) {
             entry->move->counts[entry->outcome]++;
             if (entry->outcome == OUTCOME_APPLIED && entry->missing > 0)
                 entry->move->gaps++;
         }
-        if (entry->outcome == OUTCOME_STALE || entry->outcome == OUTCOME_LATE)
-            plan->rejected[plan->rejected_count++] = entry;
-        else if (entry->outcome == OUTCOME_DEAD)
-            plan->letters[plan->letter_count++] = entry;
+        planned->wanted_count += plan_wants_telling(entry);
+        plan->rejected_count += is_rejected(entry);
+        plan->letter_count += is_letter(entry);
     }
-    return true;
+    return list_outcomes(planned, arena) && list_submissions(planned, arena);
 }

@@ -81,8 +81,6 @@ struct event {
     enum event_type type;
     struct uuid event_id;
     struct uuid attempt_id; /* all but EVENT_REFRESH */
-    struct bytes data;      /* the raw JSON of `data`: what rejected_writes keeps */
-    struct bytes traceparent;
     union {
         struct started started;
         struct attempt_write write;
@@ -94,6 +92,8 @@ struct event {
             struct bytes view_name; /* unescaped */
         } refresh;
     };
+    struct bytes data; /* the raw JSON of `data`: what rejected_writes keeps */
+    struct bytes traceparent;
 };
 
 /* A refusal by the decoder: the code, a sentence for people, and the ids where they could be read.
