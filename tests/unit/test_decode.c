@@ -7,6 +7,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -241,6 +242,37 @@ static void test_decode_details(void **state)
     arena_release(&d.arena);
 }
 
+/* A limit that was passed is named with its figures. */
+static void test_decode_details_of_limits(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *answers, *detail;
+    } cases[] = {
+        { "{\"\":1}", "data.answers has a key of 0 bytes; 1 to 4 are allowed" },
+        { "{\"\\u00e9\\u00e9a\":1}", "data.answers has a key of 5 bytes; 1 to 4 are allowed" },
+        { "{\"a\":1,\"b\":1,\"c\":1}", "data.answers has more than 2 keys" },
+    };
+    struct decode_limits limits = decode_limits_default();
+    limits.name_bytes_max = 4;
+    limits.answer_keys_max = 2;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct decoded d;
+        char text[512];
+        (void)snprintf(text, sizeof text,
+                       "{\"type\":\"attempt.saved.v1\",\"id\":\"" EVENT
+                       "\",\"data\":{\"attempt_id\":\"" ATTEMPT "\",\"expected_version\":6,"
+                       "\"saved_at\":\"2026-11-21T12:00:00Z\",\"answers\":%s}}",
+                       cases[i].answers);
+        struct record record = { .key = BYTES(ATTEMPT), .value = bytes_of(text) };
+        arena_init(&d.arena, 4096, 0);
+        assert_int_equal(decode(&record, &limits, &d.arena, &d.event, &d.refusal), DECODE_DEAD);
+        assert_int_equal(d.refusal.reason, REASON_LIMITS);
+        assert_string_equal(d.refusal.detail, cases[i].detail);
+        arena_release(&d.arena);
+    }
+}
+
 static void test_record_hash_tells_records_apart(void **state)
 {
     (void)state;
@@ -290,6 +322,7 @@ int main(void)
         cmocka_unit_test(test_refusal_keeps_the_trace),
         cmocka_unit_test(test_decode_limits_are_settable),
         cmocka_unit_test(test_decode_details),
+        cmocka_unit_test(test_decode_details_of_limits),
         cmocka_unit_test(test_record_hash_tells_records_apart),
         cmocka_unit_test(test_names_of_the_contract),
     };

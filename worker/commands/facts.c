@@ -54,7 +54,7 @@ bool facts_kafka_answers(struct kafka_admin *admin, const struct settings *setti
     if (kafka_admin_cluster(admin, &cluster, &why))
         return true;
     return err_set(err, why.action, why.code,
-                   "Kafka at %.80s does not answer (%.100s): is KAFKA_BOOTSTRAP_SERVERS right and "
+                   "nothing from Kafka at %.80s (%.100s): is KAFKA_BOOTSTRAP_SERVERS right and "
                    "the broker up?",
                    settings->kafka_brokers, why.text);
 }

@@ -91,12 +91,27 @@ void journal_log_retry(struct journal_log *journal, const char *message, const s
                     FIELD_INT("next_try_ms", next_try_ms), FIELD_INT("unsaid", unsaid)));
 }
 
+/* The step with its command spelled out: what it says of accept-gap is of this partition. */
+static void put_next_step(char *out, size_t room, const char *reason, const char *topic,
+                          int32_t partition)
+{
+    static const char command[] = "'attemptd accept-gap";
+    const char *step = halt_next_step(reason);
+    const char *found = strstr(step, command);
+    size_t before = found == NULL ? strlen(step) : (size_t)(found - step) + strlen(command);
+    int len = snprintf(out, room, "%.*s", (int)before, step);
+    if (found != NULL && len >= 0 && (size_t)len < room)
+        (void)snprintf(out + len, room - (size_t)len, " %s %d --reason WHY%s", topic, partition,
+                       step + before);
+}
+
 /* The line that the contract promises, word for word; in JSON also as fields. */
 static void log_halt(struct journal_log *journal, const struct note *note)
 {
     const char *topic = journal->settings->topics[note->tp.topic];
     const char *reason = note->word == NULL ? "unknown" : note->word;
-    char message[TOPIC_NAME_MAX + 128];
+    char message[TOPIC_NAME_MAX + 128], next_step[TOPIC_NAME_MAX + 512];
+    put_next_step(next_step, sizeof next_step, reason, topic, note->tp.partition);
     (void)snprintf(message, sizeof message, "halt topic=%s partition=%d reason=%s", topic,
                    note->tp.partition, reason);
     bool json = journal->log->form == LOG_FORM_JSON;
@@ -104,7 +119,7 @@ static void log_halt(struct journal_log *journal, const struct note *note)
              FIELDS(FIELD_TEXT("topic", json ? topic : NULL),
                     FIELD_TEXT("reason", json ? reason : NULL),
                     FIELD_INT("next_offset", note->number), FIELD_TEXT("error", text_of(note->err)),
-                    FIELD_TEXT("next_step", halt_next_step(reason))));
+                    FIELD_TEXT("next_step", next_step)));
 }
 
 static void log_breaker(struct journal_log *journal, const struct note *note)
@@ -119,7 +134,23 @@ static void log_breaker(struct journal_log *journal, const struct note *note)
     else if (!is_repeated(journal, open, note->err, &unsaid))
         log_line(journal->log, LEVEL_ERROR, open,
                  FIELDS(FIELD_TEXT("error", text_of(note->err)),
-                        FIELD_TEXT("code", code_of(note->err)), FIELD_INT("unsaid", unsaid)));
+                        FIELD_TEXT("code", code_of(note->err)), FIELD_INT("unsaid", unsaid),
+                        FIELD_TEXT("next_step",
+                                   "nothing is read until it answers, and nothing is lost; it is "
+                                   "tried again by itself. Look at PostgreSQL and the way to it: "
+                                   "'attemptd doctor'")));
+}
+
+static void log_isolated(struct journal_log *journal, const struct note *note)
+{
+    log_line(journal->log, LEVEL_WARN, "the database refuses a record; it is dead-lettered",
+             FIELDS(FIELD_TEXT("topic", journal->settings->topics[note->tp.topic]),
+                    FIELD_INT("partition", note->tp.partition), FIELD_INT("offset", note->number),
+                    FIELD_TEXT("error", text_of(note->err)), FIELD_TEXT("code", code_of(note->err)),
+                    FIELD_TEXT("next_step",
+                               "the others go on; look at it with 'attemptd dlq list --reason "
+                               "constraint', and send it again with 'attemptd dlq replay' once the "
+                               "cause is mended")));
 }
 
 /* Notes about one partition that need no more words than these. */
@@ -183,8 +214,7 @@ static void note_line(void *self, const struct note *note)
         log_breaker(journal, note);
         return;
     case NOTE_ISOLATED:
-        log_partition(journal, LEVEL_WARN, "the database refuses a record; it is dead-lettered",
-                      note);
+        log_isolated(journal, note);
         return;
     case NOTE_TROUBLE:
         journal_log_trouble(journal, "Kafka", note->err);

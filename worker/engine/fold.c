@@ -173,7 +173,8 @@ static void judge_start(struct standing *now, struct entry *entry, struct fold_v
         }
         judged(entry, OUTCOME_DEAD, 0);
         entry->reason = REASON_START_CONFLICT;
-        entry->detail = "the attempt was started with another exam or student";
+        entry->detail =
+            "the attempt was started before with another exam or student; the first start stands";
         return;
     }
     if (now->exists) {
@@ -205,7 +206,9 @@ static bool judge_write(struct standing *now, struct entry *entry, int64_t jump_
     if (expected - row->version > jump_max) {
         judged(entry, OUTCOME_DEAD, 0);
         entry->reason = REASON_VERSION_JUMP;
-        entry->detail = "expected_version is too far ahead of the attempt";
+        entry->detail =
+            "expected_version is further ahead of the attempt than max_version_jump allows: were saves "
+            "lost before it, or does its producer count wrongly?";
         return false;
     }
     if (remembers(row, &entry->event.event_id)) {

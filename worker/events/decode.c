@@ -98,9 +98,11 @@ static bool check_answers(struct reader *reader, struct bytes answers)
         size_t len = member.key_escaped ? json_unescaped_len(member.key) : member.key.len;
         if (len == 0 || len > limits->name_bytes_max)
             return refuse_member(reader, REASON_LIMITS, "answers",
-                                 "has a key that is empty or too long");
+                                 "has a key of %zu bytes; 1 to %zu are allowed", len,
+                                 limits->name_bytes_max);
         if (++count > limits->answer_keys_max)
-            return refuse_member(reader, REASON_LIMITS, "answers", "has too many keys");
+            return refuse_member(reader, REASON_LIMITS, "answers", "has more than %zu keys",
+                                 limits->answer_keys_max);
     }
     return true;
 }
@@ -172,8 +174,11 @@ static bool decode_activity(struct reader *reader, struct event *event)
     struct bytes element;
     while (count <= reader->limits->activity_events_max && json_next_element(&cursor, &element))
         count++;
-    if (count == 0 || count > reader->limits->activity_events_max)
-        return refuse_member(reader, REASON_LIMITS, "events", "is empty or has too many events");
+    if (count == 0)
+        return refuse_member(reader, REASON_LIMITS, "events", "is empty");
+    if (count > reader->limits->activity_events_max)
+        return refuse_member(reader, REASON_LIMITS, "events", "has more than %zu events",
+                             reader->limits->activity_events_max);
     struct activity *items = arena_calloc(reader->arena, count, sizeof *items);
     if (items == NULL) {
         reader->no_memory = true;

@@ -18,8 +18,14 @@ bool refuse(struct reader *reader, enum reason reason, const char *format, ...)
     return false;
 }
 
-bool refuse_member(struct reader *reader, enum reason reason, const char *name, const char *what)
+bool refuse_member(struct reader *reader, enum reason reason, const char *name, const char *format,
+                   ...)
 {
+    char what[sizeof reader->refusal->detail];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(what, sizeof what, format, args);
+    va_end(args);
     if (reader->has_element)
         return refuse(reader, reason, "data.events[%zu].%s %s", reader->element, name, what);
     return refuse(reader, reason, "data.%s %s", name, what);
@@ -122,7 +128,8 @@ bool read_name(struct reader *reader, struct bytes value, const char *name, stru
     if (!read_text(reader, value, name, REASON_JSON, ret))
         return false;
     if (ret->len == 0 || ret->len > reader->limits->name_bytes_max)
-        return refuse_member(reader, REASON_LIMITS, name, "is empty or too long");
+        return refuse_member(reader, REASON_LIMITS, name, "has %zu bytes; 1 to %zu are allowed",
+                             ret->len, reader->limits->name_bytes_max);
     return true;
 }
 

@@ -27,7 +27,8 @@ bool refuse(struct reader *reader, enum reason reason, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* The same about a member of data: "data.events[3].event_id is not ...". */
-bool refuse_member(struct reader *reader, enum reason reason, const char *name, const char *what);
+bool refuse_member(struct reader *reader, enum reason reason, const char *name, const char *format,
+                   ...) __attribute__((format(printf, 4, 5)));
 
 /* Sorts the members of an object into `values`, in the order of `names`; unknown members are
  * ignored. */
