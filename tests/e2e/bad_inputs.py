@@ -294,6 +294,7 @@ case(59, "a header twice", "1.3: CloudEvents need specversion, id, source, type:
      dead("envelope", DATA, headers=binary(id=["@E@", "@F@"])),
      dead("envelope", DATA, headers=binary(type=["attempt.saved.v1"] * 2)),
      dead("envelope", event(), headers=(("content-type", b"application/json"),) * 2),
+     dead("envelope", event(), headers=(("ce_extension", b"a"),)),
      applied(DATA, headers=binary(extension=["a", "b"])))
 case(60, "10,000 headers, or one of a megabyte", "1.3: Unknown members are ignored, in data and envelope",
      applied(DATA, headers=binary(x=["y"] * 10000)),

@@ -34,6 +34,10 @@ static char *read_text(const char *path)
     for (size_t n; (n = fread(block, 1, sizeof block, file)) > 0;)
         buf_put(&text, (struct bytes){ block, n });
     bool ok = !ferror(file) && !text.failed;
+    if (ok && text.len > 0 && memchr(text.ptr, '\0', text.len) != NULL) {
+        ok = false; /* what stands behind it would not be run */
+        errno = EILSEQ;
+    }
     (void)fclose(file);
     char *copy = ok ? strndup(text.ptr ? text.ptr : "", text.len) : NULL;
     if (!ok && errno == 0)

@@ -33,19 +33,19 @@ static const struct bytes header_names[HEADER_COUNT] = {
 };
 
 #define BIT(name) (1u << (name))
-#define REQUIRED_HEADERS                                                                           \
-    (BIT(HEADER_SPECVERSION) | BIT(HEADER_ID) | BIT(HEADER_SOURCE) | BIT(HEADER_TYPE))
 
 struct headers {
     struct bytes values[HEADER_COUNT]; /* the first of each name; absent when its value is null */
     unsigned seen;
     unsigned twice;
+    bool cloud_event; /* there is a ce_ header, known or not */
 };
 
 static void headers_read(const struct record *record, struct headers *ret)
 {
     *ret = (struct headers){ .seen = 0 };
     for (size_t i = 0; i < record->header_count; i++) {
+        ret->cloud_event |= bytes_starts_with(record->headers[i].name, BYTES("ce_"));
         for (unsigned name = 0; name < HEADER_COUNT; name++) {
             if (!bytes_equal(record->headers[i].name, header_names[name]))
                 continue;
@@ -67,7 +67,7 @@ static enum form form_of(const struct headers *headers)
     if (starts_with_ignoring_case(headers->values[HEADER_CONTENT_TYPE],
                                   BYTES("application/cloudevents")))
         return FORM_STRUCTURED;
-    return (headers->seen & REQUIRED_HEADERS) != 0 ? FORM_BINARY : FORM_BARE;
+    return headers->cloud_event ? FORM_BINARY : FORM_BARE;
 }
 
 /* Of the formats of CloudEvents only JSON is read here, and no batch of them. */

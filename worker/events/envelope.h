@@ -2,8 +2,8 @@
  * What is around an event: three forms of wrapping, one struct.
  *
  * Told apart as the CloudEvents Kafka binding says: a content-type that starts with
- * `application/cloudevents` is the structured form; else any required ce_ header makes it the
- * binary one; else the value is bare JSON. The text of the value is checked here, once and whole;
+ * `application/cloudevents` is the structured form; else any ce_ header makes it the binary
+ * one; else the value is bare JSON. The text of the value is checked here, once and whole;
  * what is in `data` is the decoder's business.
  */
 #ifndef WORKER_EVENTS_ENVELOPE_H
