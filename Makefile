@@ -7,7 +7,7 @@ MAKEFLAGS += --no-builtin-rules
 .SECONDARY:
 
 VERSION := 0.1.0
-BUILD   := build$(if $(SANITIZE),/sanitize)
+BUILD   := build$(if $(SANITIZE),/sanitize)$(if $(FAILPOINTS),/chaos)
 # One short line a step; `make V=1` shows the commands themselves.
 Q       := $(if $(V),,@)
 say      = @$(if $(V),:,printf '  %-5s %s\n' $(1) $(2))
@@ -25,11 +25,14 @@ OPTIMIZE     := $(if $(SANITIZE),-O1 -fno-omit-frame-pointer -fsanitize=address$
                 -fno-sanitize-recover=undefined,-O2 -D_FORTIFY_SOURCE=2)
 CFLAGS       := -std=c17 -g $(OPTIMIZE) $(HARDENING) $(WARNINGS) $(EXTRA_CFLAGS)
 CPPFLAGS     := -I. -I$(BUILD)/gen -D_GNU_SOURCE -DATTEMPTD_VERSION='"$(VERSION)"' $(PKG_CFLAGS)
+CPPFLAGS     += $(if $(FAILPOINTS),-DFAILPOINTS)
 LDFLAGS      := -pie -Wl,-z,relro,-z,now $(if $(SANITIZE),-fsanitize=address$(comma)undefined)
 LDLIBS       := $(PKG_LIBS) -lm
 
 COMMON_SRC   := $(wildcard common/*.c)
-WORKER_SRC   := $(filter-out worker/main.c,$(wildcard worker/*.c worker/*/*.c))
+# Places to fail on purpose (worker/failpoints/failpoints.h) are in no product.
+WORKER_SRC   := $(filter-out worker/main.c $(if $(FAILPOINTS),,worker/failpoints/%),\
+                $(wildcard worker/*.c worker/*/*.c))
 MIGRATIONS   := $(wildcard migrations/*.sql)
 STATEMENTS   := $(wildcard worker/*/sql/*.sql)
 GENERATED    := $(BUILD)/gen/migrations_embedded.c $(BUILD)/gen/statements_embedded.c
@@ -164,6 +167,17 @@ check-schemas: ## a stock JSON Schema validator against the corpus
 check-e2e: $(BUILD)/attemptd ## end to end on real Kafka and PostgreSQL
 	@python3 -B tests/e2e/check_corpus.py
 	@ATTEMPTD_BUILD=$(BUILD) tests/e2e/run
+
+# The worker with failpoints is a build of its own: build/chaos.
+.PHONY: check-chaos chaos
+check-chaos: ## a short round of make chaos
+	@$(MAKE) --no-print-directory FAILPOINTS=1 all
+	@python3 -B tests/chaos/chaos.py --short $(if $(SEED),--seed $(SEED))
+
+chaos: ## faults in the real thing: FAULTS=60 or SECONDS=..., SEED=, KINDS=
+	@$(MAKE) --no-print-directory FAILPOINTS=1 all
+	@python3 -B tests/chaos/chaos.py --verbose $(if $(SECONDS),--seconds $(SECONDS),\
+	    --faults $(or $(FAULTS),60)) $(if $(SEED),--seed $(SEED)) $(if $(KINDS),--kinds '$(KINDS)')
 
 # The libraries are looked up when make starts, so what needs them runs in a second make.
 .PHONY: deps deps-dev demo test check-schemas check-e2e bench bench-smoke

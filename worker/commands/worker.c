@@ -9,6 +9,7 @@
 #include "worker/commands/views.h"
 #include "worker/commands/watch.h"
 #include "worker/engine/engine.h"
+#include "worker/failpoints/failpoints.h"
 #include "worker/http/server.h"
 #include "worker/kafka/kafka_publisher.h"
 #include "worker/kafka/kafka_source.h"
@@ -114,6 +115,7 @@ static void stop(struct worker *w, const char *why, int code)
     if (w->stop_at_ms != 0)
         return;
     w->stop_at_ms = now_ms(w);
+    (void)failpoint("in_shutdown");
     log_line(w->log, LEVEL_INFO, "stopping", FIELDS(FIELD_TEXT("why", why)));
     engine_stop(w->engine);
 }
@@ -402,13 +404,15 @@ static bool make_adapters(struct worker *w, struct err *err)
     w->source = kafka_source_new(&w->kafka.options, err);
     if (w->source == NULL)
         return false;
-    w->engine = engine_new(&options, &(struct engine_ports){
-                                         .source = kafka_source_port(w->source),
-                                         .store = pg_store_port(w->store),
-                                         .publisher = herald_port(&w->views_due.herald),
-                                         .journal = journal_log_port(&w->journal),
-                                         .clock = w->clock,
-                                     });
+    struct engine_ports ports = {
+        .source = kafka_source_port(w->source),
+        .store = pg_store_port(w->store),
+        .publisher = herald_port(&w->views_due.herald),
+        .journal = journal_log_port(&w->journal),
+        .clock = w->clock,
+    };
+    failpoints_wrap(&ports.source, &ports.store, &ports.publisher);
+    w->engine = engine_new(&options, &ports);
     return w->engine != NULL || err_set(err, ERR_RESOURCE, "memory", "no memory for the engine");
 }
 

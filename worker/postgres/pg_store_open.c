@@ -4,6 +4,8 @@
  */
 #include "worker/postgres/pg_store_steps.h"
 
+#include "worker/failpoints/failpoints.h"
+
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -28,6 +30,7 @@ static bool on_moved(void *self, const struct pg_result *result, struct err *err
         plan->moves[i].hit = true;
     }
     store->moves_known = true;
+    (void)failpoint("after_cas");
     return true;
 }
 
