@@ -128,6 +128,7 @@ bool failpoint(const char *name)
 
 /* ---------------------------------------------------------------------------------- the doors */
 
+/* The real ports. Their other functions stay where they are. */
 static struct {
     struct source source;
     struct store store;
@@ -141,8 +142,7 @@ static struct {
 
 static void next(void *self, struct source_event *ret)
 {
-    (void)self;
-    door.source.next(door.source.self, ret);
+    door.source.next(self, ret);
     if (ret->kind == SOURCE_ASSIGNED)
         (void)failpoint("in_assign");
     else if (ret->kind == SOURCE_REVOKED)
@@ -152,32 +152,13 @@ static void next(void *self, struct source_event *ret)
 static enum read_result read_record(void *self, struct tp tp, struct record *ret_record,
                                     int64_t *ret_end)
 {
-    (void)self;
     if (door.record_read)
         (void)failpoint("after_decode");
-    enum read_result result = door.source.read(door.source.self, tp, ret_record, ret_end);
+    enum read_result result = door.source.read(self, tp, ret_record, ret_end);
     door.record_read = result == READ_RECORD;
     if (door.record_read)
         (void)failpoint("after_poll");
     return result;
-}
-
-static bool assign(void *self, const struct position *positions, size_t count, struct err *err)
-{
-    (void)self;
-    return door.source.assign(door.source.self, positions, count, err);
-}
-
-static bool survey(void *self, const struct tp *tps, size_t count, struct err *err)
-{
-    (void)self;
-    return door.source.survey(door.source.self, tps, count, err);
-}
-
-static void commit(void *self, const struct position *positions, size_t count)
-{
-    (void)self;
-    door.source.commit(door.source.self, positions, count);
 }
 
 static bool fails_at_start(const struct store_call *call)
@@ -200,14 +181,13 @@ static bool fails_at_start(const struct store_call *call)
 
 static void start(void *self, struct store_call *call)
 {
-    (void)self;
     door.step = call->step;
     door.busy = true;
     door.lost = fails_at_start(call);
     if (door.lost)
-        door.store.abandon(door.store.self);
+        door.store.abandon(self);
     else
-        door.store.start(door.store.self, call);
+        door.store.start(self, call);
     door.waiting = call->step == STORE_CLOSE && !door.lost;
 }
 
@@ -233,36 +213,28 @@ static enum store_state lose(struct err *ret_err)
 
 static enum store_state poll_store(void *self, struct err *ret_err)
 {
-    (void)self;
     if (door.lost)
         return lose(ret_err);
     if (door.waiting) {
         door.waiting = false;
         if (failpoint("after_commit_sent"))
-            door.store.abandon(door.store.self);
+            door.store.abandon(self);
     }
-    enum store_state state = door.store.poll(door.store.self, ret_err);
+    enum store_state state = door.store.poll(self, ret_err);
     bool ended = door.busy && state != STORE_BUSY;
     door.busy = door.busy && !ended;
     if (ended && state == STORE_OK && fails_at_end(door.step)) {
-        door.store.abandon(door.store.self);
+        door.store.abandon(self);
         return lose(ret_err);
     }
     return state;
 }
 
-static void abandon(void *self)
-{
-    (void)self;
-    door.store.abandon(door.store.self);
-}
-
 static bool publish(void *self, uint64_t ticket, const struct message *message)
 {
-    (void)self;
     if (failpoint("before_publish"))
         return false;
-    bool taken = door.publisher.publish(door.publisher.self, ticket, message);
+    bool taken = door.publisher.publish(self, ticket, message);
     if (taken)
         (void)failpoint("after_publish_before_ack");
     return taken;
@@ -270,8 +242,7 @@ static bool publish(void *self, uint64_t ticket, const struct message *message)
 
 static bool confirmed(void *self, uint64_t *ret_ticket)
 {
-    (void)self;
-    bool is = door.publisher.confirmed(door.publisher.self, ret_ticket);
+    bool is = door.publisher.confirmed(self, ret_ticket);
     if (is)
         (void)failpoint("after_ack_before_mark");
     return is;
@@ -282,7 +253,10 @@ void failpoints_wrap(struct source *source, struct store *store, struct publishe
     door.source = *source;
     door.store = *store;
     door.publisher = *publisher;
-    *source = (struct source){ NULL, next, read_record, assign, survey, commit };
-    *store = (struct store){ NULL, start, poll_store, abandon };
-    *publisher = (struct publisher){ NULL, publish, confirmed };
+    source->next = next;
+    source->read = read_record;
+    store->start = start;
+    store->poll = poll_store;
+    publisher->publish = publish;
+    publisher->confirmed = confirmed;
 }
