@@ -57,6 +57,7 @@ struct migrate {
     bool dry_run;
     bool json;
     bool downwards; /* what is being done now */
+    bool is_newer;  /* than this program is the schema */
 };
 
 static bool verb_is(const struct migrate *migrate, const char *verb)
@@ -151,10 +152,19 @@ static void warn_of_loss(const struct migration *migration)
 
 static void on_note(void *self, enum migrate_step step, const struct migration *migration)
 {
-    const struct migrate *migrate = self;
+    struct migrate *migrate = self;
     switch (step) {
     case MIGRATE_WAITING:
         (void)fprintf(stderr, "another deployer is migrating this schema: waiting for it\n");
+        break;
+    case MIGRATE_NEWER:
+        migrate->is_newer = true;
+        (void)fprintf(
+            stderr,
+            "the schema is newer than this program, which does not know %s: its functions "
+            "and views are left alone; to run on this schema, install the attemptd that "
+            "migrated it\n",
+            migration->name);
         break;
     case MIGRATE_STARTING:
         if (migrate->downwards)
@@ -224,7 +234,7 @@ static int move(struct migrate *migrate, struct pg_client *client)
     }
     if (!ok)
         return command_fail("migrate", &err);
-    if (back + forth == 0)
+    if (back + forth == 0 && !migrate->is_newer)
         (void)printf("nothing to do\n");
     return EX_OK;
 }

@@ -8,7 +8,9 @@
 #include "worker/commands/refresh.h"
 #include "worker/commands/rejected.h"
 #include "worker/commands/run.h"
+#include "worker/commands/show.h"
 #include "worker/commands/simulate.h"
+#include "worker/commands/stats.h"
 #include "worker/commands/status.h"
 
 #define DATABASE (SETTINGS_ALWAYS | SETTINGS_DATABASE)
@@ -39,6 +41,10 @@ const struct command command_table[] = {
       DATABASE, rejected_command },
     { "status", "[--json]", "where everything stands, once", status_help, DATABASE | KAFKA,
       status_command },
+    { "show", "[--json] ATTEMPT", "all that is known of one attempt", show_help, DATABASE,
+      show_command },
+    { "stats", "[--live | --view] [--json] EXAM", "the statistics of an exam", stats_help, DATABASE,
+      stats_command },
     { "doctor", "[--fix] [--json]", "look at everything that a worker needs", doctor_help,
       DATABASE | KAFKA | SETTINGS_TOPICS | SETTINGS_LIMITS, doctor_command },
     { "help", "[COMMAND | settings | --man]", "explain a command, or the settings", help_help,

@@ -45,6 +45,8 @@ static bool lock(struct pg_client *client, const struct migrate_options *options
     int64_t deadline_ms = now_ms() + wait_ms;
     bool locked = false;
     bool told = false;
+    /* If we are killed, the server notices in the middle of a statement. Not every server can. */
+    (void)pg_client_run(client, "migrate_session.sql", NULL, 0, NULL, NULL);
     while (try_lock(client, &locked, err)) {
         if (locked)
             return true;
@@ -69,18 +71,41 @@ static void unlock(struct pg_client *client)
 
 /* ------------------------------------------------------------------------------- one script */
 
+/* What to do next, after a statement failed. */
+static const char *advice(const struct err *cause, bool bare)
+{
+    if (bare)
+        return "What stands above it is done and stays: undo that (the file begins at its top "
+               "again), mend the cause";
+    if (cause->action == ERR_LOST || strncmp(cause->code, "57P", 3) == 0)
+        return "The server rolls the file back. When it answers";
+    return "The file was rolled back. Mend the cause";
+}
+
 static bool fail_statement(struct pg_client *client, const struct embedded_file *file,
                            struct bytes statement, bool bare, const struct err *cause,
                            struct err *err)
 {
     size_t at = (size_t)(statement.ptr - file->text) + pg_client_error_at(client);
     size_t line_len = strcspn(statement.ptr, "\n");
+    size_t shown = line_len < statement.len ? line_len : statement.len;
+    /* Who is gone gives no code; this one is the standard's word for it. */
+    const char *code = cause->action == ERR_LOST ? "08006" : cause->code;
     return err_set(err, cause->action, cause->code,
-                   "%s line %zu: %.90s (SQLSTATE %s), in '%.*s'. %s: mend the cause and migrate "
-                   "again",
-                   file->name, sql_text_line(file->text, at), pg_client_error_message(client),
-                   cause->code, (int)(line_len < 40 ? line_len : 40), statement.ptr,
-                   bare ? "What stands above it is done and stays" : "The file was rolled back");
+                   "%s line %zu: %.72s (SQLSTATE %.10s), in '%.*s'. %s, migrate again", file->name,
+                   sql_text_line(file->text, at), pg_client_error_message(client), code,
+                   (int)(shown < 36 ? shown : 36), statement.ptr, advice(cause, bare));
+}
+
+/* What is not the file's own: BEGIN, the record of it, COMMIT. */
+static bool fail_around(const struct migration *migration, const char *what,
+                        const struct err *cause, struct err *err)
+{
+    return err_set(err, cause->action, cause->code, "%s, %s: %.120s. %s, migrate again",
+                   migration->name, what, cause->text,
+                   strcmp(what, "COMMIT") == 0 && cause->action == ERR_LOST
+                       ? "Whether it is applied `attemptd migrate status` says; then"
+                       : "The file was rolled back. Mend the cause");
 }
 
 /* One by one, so that an error has a line. */
@@ -144,30 +169,41 @@ static bool note_in_audit(struct pg_client *client, const struct migration *migr
     return !has_audit || pg_client_run(client, "migrate_audit.sql", params, 2, NULL, err);
 }
 
+static bool record_move(struct pg_client *client, const struct migration *migration,
+                        const char *marker, struct err *err)
+{
+    struct err cause = { 0 };
+    char duration_ms[24];
+    (void)snprintf(duration_ms, sizeof duration_ms, "%" PRId64, migration->duration_ms);
+    bool up = strcmp(marker, MIGRATE_UP) == 0;
+    if ((up ? record(client, migration, duration_ms, &cause) : forget(client, migration, &cause)) &&
+        note_in_audit(client, migration, marker, &cause))
+        return true;
+    return fail_around(migration, "its record", &cause, err);
+}
+
 /* One migration, up or down, and the record of it, in one transaction unless it forbids that. */
 static bool carry_out(struct pg_client *client, struct migration *migration, const char *marker,
                       struct err *err)
 {
     struct bytes script;
+    struct err cause = { 0 };
     if (!migration_section(migration->file, marker, &script))
         return err_set(err, ERR_HALT, "MIGRATION", "%s has no line '%s'", migration->name, marker);
     bool bare = migration_is_bare(migration->file, marker);
-    if (!bare && !pg_client_execute(client, migration->name, "BEGIN", err))
-        return false;
+    if (!bare && !pg_client_execute(client, migration->name, "BEGIN", &cause))
+        return fail_around(migration, "BEGIN", &cause, err);
     int64_t begun_ms = now_ms();
     bool ok = run_script(client, migration->file, script, bare, err);
     migration->duration_ms = now_ms() - begun_ms;
-    char duration_ms[24];
-    (void)snprintf(duration_ms, sizeof duration_ms, "%" PRId64, migration->duration_ms);
-    ok = ok && (strcmp(marker, MIGRATE_UP) == 0 ? record(client, migration, duration_ms, err)
-                                                : forget(client, migration, err));
-    ok = ok && note_in_audit(client, migration, marker, err);
+    ok = ok && record_move(client, migration, marker, err);
     if (bare)
         return ok;
-    if (ok)
-        return pg_client_execute(client, "COMMIT", "COMMIT", err);
-    (void)pg_client_execute(client, "ROLLBACK", "ROLLBACK", NULL);
-    return false;
+    if (ok && !pg_client_execute(client, "COMMIT", "COMMIT", &cause))
+        return fail_around(migration, "COMMIT", &cause, err);
+    if (!ok)
+        (void)pg_client_execute(client, "ROLLBACK", "ROLLBACK", NULL);
+    return ok;
 }
 
 /* --------------------------------------------------------------------------------- up, down */
@@ -199,13 +235,14 @@ static bool check_unchanged(const struct migration_list *list, struct err *err)
     return true;
 }
 
-/* Did a newer program migrate this schema? */
-static bool is_newer(const struct migration_list *list)
+/* The newest migration that only a newer program knows; NULL if there is none. */
+static const struct migration *newer(const struct migration_list *list)
 {
+    const struct migration *found = NULL;
     for (size_t i = 0; i < list->count; i++)
         if (list->items[i].state == MIGRATION_UNKNOWN && !list->items[i].repeatable)
-            return true;
-    return false;
+            found = &list->items[i];
+    return found;
 }
 
 static bool is_wanted(const struct migrate_options *options, const struct migration_list *list,
@@ -214,13 +251,15 @@ static bool is_wanted(const struct migrate_options *options, const struct migrat
     if (m->state != MIGRATION_PENDING && m->state != MIGRATION_OUTDATED)
         return false;
     if (m->repeatable) /* those of this program belong to all of its migrations */
-        return options->up_to == 0 && !is_newer(list);
+        return options->up_to == 0 && !newer(list);
     return options->up_to == 0 || m->version <= options->up_to;
 }
 
 static bool apply_pending(struct pg_client *client, const struct migrate_options *options,
                           struct migration_list *list, size_t *count, struct err *err)
 {
+    if (newer(list))
+        tell(options, MIGRATE_NEWER, newer(list));
     for (size_t i = 0; i < list->count; i++) {
         struct migration *m = &list->items[i];
         if (m->state == MIGRATION_APPLIED && !m->has_checksum && !options->dry_run &&

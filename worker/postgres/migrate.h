@@ -5,9 +5,10 @@
  * schema_migrations (dbmate's table, with more columns: each tool goes on where the other stopped),
  * with a BLAKE2b-256 checksum of the file: a file that was changed after it was applied is refused.
  * One transaction a migration, the record of it included; an advisory lock lets one deployer work
- * while the others wait and then find nothing to do. It belongs to the session: connect directly,
- * not through a pooler in transaction mode. `-- migrate:up transaction:false` (or down) is for
- * statements that cannot run in a transaction.
+ * while the others wait and then find nothing to do. Whatever happens in the middle (an error, a
+ * full disk, a lost connection, a kill of either side), the server rolls the file back. It belongs
+ * to the session: connect directly, not through a pooler in transaction mode. `-- migrate:up
+ * transaction:false` (or down) is for statements that cannot run in a transaction.
  *
  * Files named R__name.sql are repeatable: functions and views, written so that they can be applied
  * over themselves (CREATE OR REPLACE). They come after all numbered ones, by name, and again when
@@ -54,6 +55,7 @@ struct migration_list {
 
 enum migrate_step {
     MIGRATE_WAITING,  /* for another deployer; said once */
+    MIGRATE_NEWER,    /* a newer program was here: the newest migration that only it has */
     MIGRATE_STARTING, /* with a dry run: this would be done */
     MIGRATE_DONE      /* migration->duration_ms */
 };

@@ -1,0 +1,172 @@
+/* The commands that only read the database: stats, show, status; and their words when it refuses.
+ */
+#include "tests/pg/private_pg.h"
+#include "tests/pg/program.h"
+#include "tests/pg/sql.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define EXAM  "eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee"
+#define OTHER "dddddddd-dddd-4ddd-8ddd-dddddddddddd"
+#define A     "11111111-1111-4111-8111-111111111111"
+
+struct fixture {
+    char url[PRIVATE_PG_URL_BYTES];
+    PGconn *db;
+};
+
+static int set_up(void **state)
+{
+    static struct fixture f;
+    struct err err = { 0 };
+    if (!private_pg_database(pg_group_server(), true, false, f.url, &err))
+        return -1;
+    f.db = sql_connect(f.url);
+    *state = &f;
+    sql_ok(f.db,
+           "INSERT INTO exams (id, title) VALUES ('" EXAM "', 'Algebra'), ('" OTHER "', NULL)");
+    sql_ok(f.db,
+           "INSERT INTO attempts (id, exam_id, student_id, started_at, deadline_at, answers) "
+           "SELECT ('11111111-1111-4111-8111-1111111111' || lpad((10 + n)::text, 2, '0'))::uuid, "
+           "'" EXAM "', gen_random_uuid(), now() - interval '1 hour', now() + interval '1 hour', "
+           "'{\"q\": 1.50}' FROM generate_series(1, 4) n");
+    sql_ok(f.db, "SELECT batch_submit_attempts(ARRAY['" A "'::uuid])");
+    return f.db ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    PQfinish(f->db);
+    return 0;
+}
+
+static void test_stats_say_where_they_come_from(void **state)
+{
+    struct fixture *f = *state;
+    program_says(f->url, "stats " EXAM, 0, "the view does not have this exam");
+    program_says(f->url, "stats --view " EXAM, 0, "the view does not have this exam");
+    program_says(f->url, "refresh", 0, "exam_attempt_stats refreshed");
+    program_says(f->url, "stats " EXAM, 0, "from        the view exam_attempt_stats, as of ");
+    program_says(f->url, "stats " EXAM, 0, "nothing is new since");
+    program_says(f->url, "stats " EXAM, 0,
+                 "attempts    4: 3 in progress, 1 submitted (0 after the deadline)");
+    program_says(f->url, "stats --live " EXAM, 0,
+                 "from        the attempts themselves, as of now\n");
+    program_says(f->url, "stats " EXAM " --json", 0, "\"source\": \"view\"");
+    sql_ok(f->db, "INSERT INTO attempts (id, exam_id, student_id, started_at) VALUES "
+                  "(gen_random_uuid(), '" EXAM "', gen_random_uuid(), now())");
+    program_says(f->url, "stats " EXAM, 0, "as of now: the view is ");
+    program_says(f->url, "stats " EXAM, 0, "attempts    5: 4 in progress");
+    program_says(f->url, "stats --view " EXAM, 0, "attempts    4: 3 in progress");
+    program_says(f->url, "stats --view " EXAM, 0, " and 1 records behind\n");
+    program_says(f->url, "stats " EXAM " --json", 0, "\"why_live\": \"stale\"");
+    program_says(f->url, "stats " OTHER, 0, "attempts    0: 0 in progress");
+}
+
+static void test_stats_refuse_what_they_do_not_know(void **state)
+{
+    struct fixture *f = *state;
+    program_says(f->url, "stats " A, 65, "there is no exam " A);
+    program_says(f->url, "stats " A " --json", 65, "there is no exam " A);
+    program_says(f->url, "stats", 64, "say which exam");
+    program_says(f->url, "stats EEEEEEEE-eeee-4eee-8eee-eeeeeeeeeeee", 64, "UUID in lower case");
+    program_says(f->url, "stats x';drop", 64, "UUID in lower case");
+    program_says(f->url, "stats --live --view " EXAM, 64, "exclude each other");
+    program_says(f->url, "stats --schema elsewhere " EXAM, 78, "migrate up");
+}
+
+static void test_show_has_all_of_an_attempt(void **state)
+{
+    struct fixture *f = *state;
+    sql_ok(f->db, "SELECT maintain_attempt('" A "', 'amend', 'fire alarm', '{\"r\": null}')");
+    sql_ok(f->db,
+           "INSERT INTO rejected_writes (attempt_id, event_id, outcome, reason, event, topic, "
+           "partition, record_offset) VALUES ('" A "', gen_random_uuid(), 'late', "
+           "'after_submit', '{}', 't', 0, 7)");
+    sql_ok(f->db, "INSERT INTO dead_letters (topic, partition, record_offset, attempt_id, reason) "
+                  "VALUES ('t', 0, 8, '" A "', 'version_jump'), ('t', 0, 9, '" OTHER "', 'json')");
+    static const char *const parts[] = { "attempt       " A ", submitted, version 2, revision 3",
+                                         "exam          " EXAM,
+                                         "submission    version 2, 0 missing, in time",
+                                         "made by SQL",
+                                         "rejected      late after_submit",
+                                         "dead letter   version_jump",
+                                         "audit         amend by attemptd",
+                                         ": fire alarm\n",
+                                         "\"q\": 1.50" };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        program_says(f->url, "show " A, 0, parts[i]);
+    program_says(f->url, "show --json " A, 0, "\"reason\": \"after_submit\"");
+    program_says(f->url, "show --json " A, 0, "\"q\": 1.50");
+    program_says(f->url, "show " OTHER, 0, "not in attempts");
+    program_says(f->url, "show " EXAM, 65, "nothing is known of an attempt");
+    program_says(f->url, "show", 64, "say which attempt");
+    sql_ok(f->db, "SELECT maintain_attempt('" A "', 'erase', 'asked for')");
+    program_says(f->url, "show " A, 0, "audit         erase by attemptd");
+}
+
+/* What waiting cannot mend ends with 78, what it can with 69. */
+static void test_a_server_that_refuses_is_told_from_one_that_is_away(void **state)
+{
+    struct fixture *f = *state;
+    char url[PRIVATE_PG_URL_BYTES + 32];
+    const char *host = strstr(f->url, "@127");
+    (void)snprintf(url, sizeof url, "postgresql://attemptd:wrong%s", host);
+    static const char *const commands[] = { "stats " EXAM, "show " A, "status", "refresh",
+                                            "migrate status" };
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        program_says(url, commands[i], 78, "password authentication failed");
+    (void)snprintf(url, sizeof url, "%.*s/nowhere", (int)(strrchr(f->url, '/') - f->url), f->url);
+    program_says(url, "stats " EXAM, 78, "does not exist");
+    program_says("postgresql://attemptd@127.0.0.1:1/x", "stats " EXAM, 69, "is DATABASE_URL right");
+}
+
+/* A role with nothing is told each right it needs as a statement, and with them it has all. */
+static void test_doctor_gives_the_grants(void **state)
+{
+    struct fixture *f = *state;
+    static char text[PROGRAM_TEXT_BYTES];
+    char url[PRIVATE_PG_URL_BYTES];
+    PGconn *super = sql_connect(pg_group_server()->superuser_url);
+    sql_ok(super, "DROP ROLE IF EXISTS \"Worker\"");
+    sql_ok(super, "CREATE ROLE \"Worker\" LOGIN PASSWORD 'w'");
+    (void)snprintf(url, sizeof url, "postgresql://Worker:w%s", strstr(f->url, "@127"));
+    sql_ok(f->db, "CREATE TABLE IF NOT EXISTS schema_migrations (version varchar(128))");
+    program_says(url, "doctor", 78, "GRANT EXECUTE ON FUNCTION make_activity_partition(");
+    (void)program_run(url, "doctor", text);
+    int granted = 0;
+    static const char mark[] = "as the owner of the tables: ";
+    for (char *at = text; (at = strstr(at, mark)) != NULL;) {
+        char sql[256];
+        at += strlen(mark);
+        (void)snprintf(sql, sizeof sql, "%.*s", (int)strcspn(at, "\n"), at);
+        sql_ok(f->db, sql);
+        granted++;
+    }
+    assert_true(granted > 30);
+    (void)program_run(url, "doctor", text);
+    assert_null(strstr(text, "a right is missing"));
+    PQfinish(super);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_stats_say_where_they_come_from),
+        TEST(test_stats_refuse_what_they_do_not_know),
+        TEST(test_show_has_all_of_an_attempt),
+        TEST(test_a_server_that_refuses_is_told_from_one_that_is_away),
+        TEST(test_doctor_gives_the_grants),
+    };
+    return cmocka_run_group_tests_name("commands", tests, pg_group_start, pg_group_stop);
+}
