@@ -55,7 +55,12 @@ static struct bytes make_value(struct engine_rig *rig, enum topic topic, unsigne
         ("{\"type\":\"view.refresh.requested.v1\",\"id\":\"e0000000-0000-4000-8000-%012u\","
          "\"data\":{\"view\":\"v%012u\"}}"),
     };
-    int len = snprintf(rig->value, sizeof rig->value, formats[topic], n + 1, n + 1);
+    static const char submit[] =
+        "{\"type\":\"attempt.submitted.v1\",\"id\":\"e0000000-0000-4000-8000-%012u\",\"data\":{"
+        "\"attempt_id\":\"a0000000-0000-4000-8000-%012u\",\"expected_version\":1,"
+        "\"submitted_at\":\"2026-05-05T09:00:00Z\"}}";
+    const char *format = topic == TOPIC_WRITES && rig->submits ? submit : formats[topic];
+    int len = snprintf(rig->value, sizeof rig->value, format, n + 1, n + 1);
     return (struct bytes){ rig->value, (size_t)len };
 }
 
@@ -152,6 +157,13 @@ static void open(struct engine_rig *rig)
                              row->next == plan->moves[i].expected_next &&
                              generation_of(row) == plan->moves[i].generation;
     }
+    for (size_t i = 0; i < plan->fold_count; i++) {
+        struct fold *fold = plan->folds[i];
+        fold->written = true;
+        fold->prior_version = fold->expected_first;
+        fold->revision = 2;
+        fold->answers = BYTES("{}");
+    }
     for (size_t i = 0; i < plan->start_count; i++) {
         plan->starts[i].done = true;
         plan->starts[i].revision = 1;
@@ -180,6 +192,14 @@ static void mark(struct engine_rig *rig)
     }
 }
 
+static int64_t records_of(const struct plan *plan)
+{
+    int64_t records = 0;
+    for (size_t i = 0; i < plan->move_count; i++)
+        records += plan->moves[i].new_next - plan->moves[i].expected_next;
+    return records;
+}
+
 static void store_start(void *self, struct store_call *call)
 {
     struct engine_rig *rig = self;
@@ -187,6 +207,8 @@ static void store_start(void *self, struct store_call *call)
     rig->call = call;
     rig->calls[call->step]++;
     rig->close_ends_ms = rig->now_ms + rig->close_ms;
+    if (call->step == STORE_CLOSE && rig->records_per_ms > 0)
+        rig->close_ends_ms += records_of(call->plan) / rig->records_per_ms;
 }
 
 static bool is_closing(const struct engine_rig *rig)
@@ -318,7 +340,7 @@ void engine_rig_run(struct engine_rig *rig, int64_t ms)
             continue;
         in_a_row = 0;
         int64_t left_ms = until_ms - rig->now_ms;
-        if (delay_ms < 1 || rig->close_ms > 0)
+        if (delay_ms < 1 || rig->close_ms > 0 || rig->records_per_ms > 0)
             delay_ms = 1;
         rig->now_ms += delay_ms < left_ms ? delay_ms : left_ms;
     }

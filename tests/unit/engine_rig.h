@@ -32,12 +32,14 @@ struct engine_rig {
     bool assigned_told, survey_wanted;
     unsigned assigns;
     bool corrupt;     /* tell once that writes cannot be read on */
+    bool submits;     /* records of attempt.writes are submits, not starts */
     size_t key_bytes; /* of records of attempt.writes; 0: the attempt's id */
     char key[1 << 20], value[512];
 
     /* store */
     struct store_call *call;
-    int64_t close_ms, close_ends_ms; /* CLOSE takes so long */
+    int64_t close_ms, close_ends_ms; /* CLOSE takes so long ... */
+    int64_t records_per_ms;          /* ... and so much longer for its records; 0: not at all */
     bool held;                       /* CLOSE does not end */
     int fails[RIG_STEPS];            /* how often a step fails; -1: always */
     struct err err[RIG_STEPS];       /* with what */

@@ -346,6 +346,110 @@ static void test_what_the_database_refuses_is_tried_once_a_minute(void **state)
     assert_int_equal(log_of(rig, TOPIC_WRITES)->published, 5);
 }
 
+/*
+ * A backlog without end beside an idle partition: a submit there waits for the flush in flight and
+ * for its own, and for nothing else.
+ */
+static void test_a_submit_does_not_wait_for_a_backlog(void **state)
+{
+    struct engine_rig *rig = *state;
+    rig->submits = true;
+    rig->records_per_ms = 40;
+    rig->options.batch_events_max = 8000; /* a full batch takes 200 ms */
+    log_of(rig, TOPIC_ACTIVITY)->end = 1000000;
+    engine_rig_start(rig);
+    engine_rig_run(rig, 1000);
+    for (int i = 0; i < 25; i++) {
+        int64_t begun_ms = rig->now_ms;
+        log_of(rig, TOPIC_WRITES)->end++;
+        log_of(rig, TOPIC_WRITES)->end_told = false;
+        while (log_of(rig, TOPIC_WRITES)->next < log_of(rig, TOPIC_WRITES)->end)
+            engine_rig_run(rig, 1);
+        assert_in_range(rig->now_ms - begun_ms, 0, 2 * 200 + 10);
+        engine_rig_run(rig, 37);
+    }
+    /* and the backlog moves on all the while */
+    int64_t rate = log_of(rig, TOPIC_ACTIVITY)->next / rig->now_ms;
+    assert_in_range(rate, 25, 40);
+}
+
+/* The batch of a submit is cut: what waits behind it in other partitions is for the next one. */
+static void test_the_batch_of_a_submit_is_cut(void **state)
+{
+    struct engine_rig *rig = *state;
+    rig->submits = true;
+    engine_rig_start(rig);
+    engine_rig_run(rig, 100);
+    rig->held = true;
+    drip(rig, TOPIC_WRITES, 1, 100); /* in flight, and stays there */
+    drip(rig, TOPIC_WRITES, 1, 100);
+    drip(rig, TOPIC_ACTIVITY, 1, 0);
+    log_of(rig, TOPIC_ACTIVITY)->end += 100000;
+    engine_rig_run(rig, 1000);
+    assert_in_range(engine_rig_status(rig).batch_events, 1024, 1400);
+    drip(rig, TOPIC_WRITES, 100, 1); /* more submits are welcome */
+    assert_in_range(engine_rig_status(rig).batch_events, 1124, 1500);
+    rig->held = false;
+    engine_rig_run(rig, 3000);
+    assert_int_equal(log_of(rig, TOPIC_ACTIVITY)->published, 100001);
+}
+
+/* A slow database makes batches larger, not queues longer. */
+static void test_a_slow_database_gets_larger_batches(void **state)
+{
+    struct engine_rig *rig = *state;
+    rig->options.linger_ms = 20;
+    engine_rig_start(rig);
+    drip(rig, TOPIC_WRITES, 2000, 1);
+    uint64_t flushes = engine_rig_status(rig).flushes;
+    assert_in_range(2000 / flushes, 5, 40);
+    rig->close_ms = 300;
+    drip(rig, TOPIC_WRITES, 6000, 1);
+    flushes = engine_rig_status(rig).flushes - flushes;
+    assert_in_range(6000 / flushes, 200, 500);
+    assert_in_range(log_of(rig, TOPIC_WRITES)->end - log_of(rig, TOPIC_WRITES)->next, 0, 700);
+}
+
+/* While the breaker is open nothing is read, and nothing more is kept. */
+static void test_an_open_breaker_needs_no_more_memory(void **state)
+{
+    struct engine_rig *rig = *state;
+    rig->options.batch_events_max = 1000;
+    fail_for_ever(rig, STORE_OPEN, ERR_LOST, "08006");
+    fail_for_ever(rig, STORE_CONNECT, ERR_LOST, "08006");
+    rig->fails[STORE_CONNECT] = 0;
+    log_of(rig, TOPIC_WRITES)->end = 100;
+    engine_rig_start(rig);
+    engine_rig_run(rig, 5000);
+    rig->fails[STORE_CONNECT] = -1;
+    drip(rig, TOPIC_WRITES, 200, 100);
+    struct engine_status before = engine_rig_status(rig);
+    assert_int_equal(before.breaker, BREAKER_OPEN);
+    drip(rig, TOPIC_WRITES, 3000, 100); /* five minutes */
+    struct engine_status after = engine_rig_status(rig);
+    assert_int_equal(after.records_read, before.records_read);
+    assert_int_equal(after.memory_bytes, before.memory_bytes);
+    rig->fails[STORE_OPEN] = rig->fails[STORE_CONNECT] = 0;
+    engine_rig_run(rig, 65000);
+    assert_int_equal(engine_rig_status(rig).breaker, BREAKER_CLOSED);
+    assert_int_equal(log_of(rig, TOPIC_WRITES)->published, 3300);
+}
+
+/* Five failures open it; one probe at a time, never further apart than the setting says. */
+static void test_probes_are_never_further_apart_than_set(void **state)
+{
+    struct engine_rig *rig = *state;
+    rig->options.breaker_failures = 5;
+    rig->options.breaker_open_ms = 4000;
+    fail_for_ever(rig, STORE_CONNECT, ERR_LOST, "08006");
+    engine_rig_start(rig);
+    engine_rig_run(rig, 30000);
+    assert_int_equal(engine_rig_status(rig).breaker, BREAKER_OPEN);
+    unsigned tries = rig->calls[STORE_CONNECT];
+    engine_rig_run(rig, 40000);
+    assert_in_range(rig->calls[STORE_CONNECT] - tries, 9, 11);
+}
+
 static void test_stop_leaves_no_lag_behind(void **state)
 {
     struct engine_rig *rig = *state;
@@ -383,6 +487,11 @@ int main(void)
         TEST(test_a_ledger_that_was_put_back_halts_a_new_worker),
         TEST(test_group_offsets_without_a_newer_witness_are_ignored),
         TEST(test_what_the_database_refuses_is_tried_once_a_minute),
+        TEST(test_a_submit_does_not_wait_for_a_backlog),
+        TEST(test_the_batch_of_a_submit_is_cut),
+        TEST(test_a_slow_database_gets_larger_batches),
+        TEST(test_an_open_breaker_needs_no_more_memory),
+        TEST(test_probes_are_never_further_apart_than_set),
         TEST(test_stop_leaves_no_lag_behind),
     };
     return cmocka_run_group_tests_name("engine", tests, NULL, NULL);

@@ -130,8 +130,10 @@ bool batch_add(struct batch *batch, const struct record *record, int64_t positio
         batch->first = entry;
     batch->last = entry;
     batch->count++;
-    if (entry->refusal == NULL && entry->event.type == EVENT_SUBMITTED)
+    if (entry->refusal == NULL && entry->event.type == EVENT_SUBMITTED && !batch->has_submit) {
         batch->has_submit = true;
+        batch->submit_at = batch->count;
+    }
     return true;
 }
 

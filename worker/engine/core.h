@@ -11,6 +11,7 @@
 #include "worker/engine/batch.h"
 #include "worker/engine/breaker.h"
 #include "worker/engine/engine.h"
+#include "worker/engine/pace.h"
 #include "worker/engine/partition.h"
 #include "worker/engine/planner.h"
 #include "worker/engine/recall.h"
@@ -99,6 +100,8 @@ struct engine {
     struct batch *filling; /* the other one belongs to the flush */
     struct flush flush;
     size_t batch_events_max; /* the option's; less after a flush was too much for the database */
+    struct pace pace;        /* less again, so that no flush takes too long */
+    int64_t live_until_ms;   /* submits come in where no backlog is: they are not to wait long */
     struct recall_list recall;
     struct tickets tickets;
     struct announcer announcer; /* of flushes */
@@ -126,7 +129,7 @@ struct engine {
     int64_t suspect_not_before_ms;
     size_t turn;    /* whose turn it is to be read first */
     bool more;      /* work was left for another step */
-    bool throttled; /* reading stopped because the batch was full */
+    bool throttled; /* a partition may not read on before the batch is on its way */
 
     bool stopping;
     struct engine_status seen; /* counters */
@@ -163,6 +166,8 @@ void engine_fence(struct engine *engine, struct partition *partition);
 void engine_heal(struct engine *engine, struct partition *partition);
 /* The filling batch may take another record. */
 bool engine_has_room(const struct engine *engine);
+/* How many records it may hold. */
+size_t engine_batch_max(const struct engine *engine);
 /* Takes the partition through survey and claim again, forgetting what was read of it. */
 void engine_start_over(struct engine *engine, struct partition *partition);
 /* Forgets what both batches hold of a partition. */

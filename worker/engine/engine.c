@@ -42,6 +42,7 @@ struct engine *engine_new(const struct engine_options *options, const struct eng
     engine->filling = &engine->batches[0];
     engine->flush.batch = &engine->batches[1];
     engine->batch_events_max = options->batch_events_max;
+    pace_init(&engine->pace);
     arena_init(&engine->flush.arena, PLAN_BLOCK_BYTES, 0);
     engine->backoff =
         (struct backoff){ .base_ms = options->retry_base_ms, .cap_ms = options->retry_cap_ms };
@@ -183,10 +184,16 @@ void engine_heal(struct engine *engine, struct partition *partition)
     partition->halt = NULL;
 }
 
+size_t engine_batch_max(const struct engine *engine)
+{
+    size_t paced = engine->pace.events_max;
+    return engine->batch_events_max < paced ? engine->batch_events_max : paced;
+}
+
 bool engine_has_room(const struct engine *engine)
 {
     return batch_bytes(engine->filling) < engine->options.batch_bytes_max &&
-           engine->filling->count < engine->batch_events_max;
+           engine->filling->count < engine_batch_max(engine);
 }
 
 /* ------------------------------------------------------------------------------- publishing */
@@ -280,8 +287,8 @@ static int64_t store_delay_ms(const struct engine *engine)
 /* The nearest moment at which something of ours is due. */
 static int64_t next_delay_ms(const struct engine *engine)
 {
-    if (engine->more || (engine->throttled && engine_has_room(engine)))
-        return 0;
+    if (engine->more || (engine->throttled && !batch_has_work(engine->filling)))
+        return 0; /* the batch that was full is on its way, or void */
     int64_t delay_ms = 1000;
     earlier(&delay_ms, store_delay_ms(engine));
     if (engine->flush.state == FLUSH_TELLING || engine->recall.state == RECALL_TELLING)

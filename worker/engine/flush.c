@@ -24,7 +24,7 @@ static const struct ledger_entry *ledger_of(void *self, struct tp tp)
 static bool batch_is_due(const struct engine *engine)
 {
     const struct batch *batch = engine->filling;
-    return batch->has_submit || engine->stopping || !engine_has_room(engine) ||
+    return batch->has_submit || engine->stopping || engine->throttled || !engine_has_room(engine) ||
            engine->now_ms - batch->opened_at_ms >= engine->options.linger_ms;
 }
 
@@ -170,6 +170,9 @@ static void count_flush(struct engine *engine)
     seen->careful_attempts += plan->row_count;
     seen->fast_attempts += flush->planned.fold_count - plan->row_count;
     seen->letters += plan->letter_count;
+    if (flush->tries == 0) /* otherwise it has waited for other things */
+        pace_add(&engine->pace, flush->planned.entry_count, took_ms,
+                 engine->now_ms < engine->live_until_ms ? PACE_LIVE_MS : PACE_BULK_MS);
     engine->last_flush_at_ms = engine->now_ms;
     engine->flushed_once = true;
     engine_note(engine, &(struct note){ .kind = NOTE_FLUSHED,

@@ -11,6 +11,16 @@
 #define READ_SHARE 256
 #define READ_STEP  8192
 
+/*
+ * A submit's batch is due at once. While it has to wait for the one in flight, it takes in so many
+ * records more of partitions that had their share already: a submit does not wait for a backlog,
+ * and a rush of nothing but submits still makes large batches.
+ */
+#define SUBMIT_COMPANY 1024
+
+/* How long after a submit, in a partition without a backlog, the next one is expected. */
+#define LIVE_MS 60000
+
 /* ------------------------------------------------------------------------------------- news */
 
 static void forget_assignment(struct engine *engine)
@@ -310,6 +320,8 @@ static bool take_running(struct engine *engine, struct partition *partition,
     if (partition->log_end < partition->position)
         partition->log_end = partition->position;
     engine->seen.records_read++;
+    if (partition->caught_up && engine->filling->last->event.type == EVENT_SUBMITTED)
+        engine->live_until_ms = engine->now_ms + LIVE_MS;
     return true;
 }
 
@@ -329,6 +341,7 @@ static bool take_record(struct engine *engine, struct partition *partition,
 static bool take_end(struct engine *engine, struct partition *partition, int64_t end)
 {
     partition->log_end = end;
+    partition->caught_up = true;
     if (partition->state == PARTITION_RECALLING) {
         if (end < partition->next_offset) {
             const struct err err = { ERR_HALT, "log_end",
@@ -349,15 +362,47 @@ static bool take_end(struct engine *engine, struct partition *partition, int64_t
     return true;
 }
 
+/* How large the filling batch may become with records of one partition. */
+struct room {
+    size_t events, bytes;
+};
+
+/*
+ * Who has had a share of this batch leaves the last eighth of it to those who have not: however
+ * large a backlog is, what comes into a partition that was idle is read into the next batch.
+ */
+static struct room room_for(struct engine *engine, const struct partition *partition)
+{
+    struct batch *batch = engine->filling;
+    struct room room = { engine_batch_max(engine), engine->options.batch_bytes_max };
+    const struct span *span = batch_span(batch, partition->tp);
+    if (span == NULL || span->to - span->from < READ_SHARE)
+        return room;
+    room.events -= room.events / 8;
+    room.bytes -= room.bytes / 8;
+    if (batch->has_submit && room.events > batch->submit_at + SUBMIT_COMPANY)
+        room.events = batch->submit_at + SUBMIT_COMPANY;
+    return room;
+}
+
+static bool may_take(struct engine *engine, const struct room *room)
+{
+    if (engine->filling->count < room->events && batch_bytes(engine->filling) < room->bytes)
+        return true;
+    engine->throttled = true;
+    return false;
+}
+
 /* Reads one partition's share. Returns how many records it took. */
 static size_t read_share(struct engine *engine, struct partition *partition)
 {
     struct source *source = &engine->ports.source;
+    const struct room room = room_for(engine, partition);
     for (size_t taken = 0; taken < READ_SHARE; taken++) {
         if (!partition->assigned || !partition_reads(partition))
             return taken;
         if (partition->state == PARTITION_RECALLING ? !recall_ready(engine, partition)
-                                                    : !engine_has_room(engine))
+                                                    : !may_take(engine, &room))
             return taken;
         struct record record;
         int64_t end = 0;
@@ -379,6 +424,7 @@ static size_t read_share(struct engine *engine, struct partition *partition)
             return taken;
         }
     }
+    partition->caught_up = false; /* there may be much more */
     return READ_SHARE;
 }
 
@@ -397,5 +443,4 @@ void intake_read(struct engine *engine)
         idle = share == 0 ? idle + 1 : 0;
     }
     engine->more = taken >= READ_STEP;
-    engine->throttled = !engine_has_room(engine);
 }

@@ -29,6 +29,7 @@ struct partition {
 
     int64_t log_low;
     int64_t log_end; /* -1 while unknown */
+    bool caught_up;  /* its end was reached, and not much has come since */
     bool has_committed;
     int64_t committed;
     struct witness witness; /* of the group's offset, or of what was committed here since */
