@@ -23,16 +23,16 @@ struct bench {
     struct flood_options flood;
     const char *segments[SEGMENTS_MAX]; /* their texts, one after the other */
     size_t segment_count;
-    size_t segment;         /* the one that is wanted */
-    const char *brokers;    /* KAFKA_BOOTSTRAP_SERVERS */
-    const char *database;   /* DATABASE_URL */
-    const char *prefix;     /* of the topics */
-    const char *folder;     /* where the benchmark's SQL lies */
-    uint64_t events;        /* stop after so many; 0: all of the segment */
-    double seconds;         /* stop after so long; 0: no limit */
-    uint64_t batch;         /* events of one flush */
-    double rate;            /* latency: events a second */
-    int32_t idle_partition; /* latency: submits to this partition alone; -1: saves to all */
+    size_t segment;       /* the one that is wanted */
+    const char *brokers;  /* KAFKA_BOOTSTRAP_SERVERS */
+    const char *database; /* DATABASE_URL */
+    const char *prefix;   /* of the topics */
+    const char *folder;   /* where the benchmark's SQL lies */
+    uint64_t events;      /* stop after so many; 0: all of the segment */
+    double seconds;       /* stop after so long; 0: no limit */
+    uint64_t batch;       /* events of one flush */
+    double rate;          /* latency: events a second */
+    const char *hgrm;     /* latency: where the histograms go; NULL: nowhere */
 };
 
 /* Says what is wrong and ends the program. */
@@ -84,6 +84,7 @@ void part_store(const struct bench *bench);   /* (c) the worker's own SQL, prepa
 void part_merge(const struct bench *bench);   /* (c') the plain jsonb merge of the same batches */
 void part_naive(const struct bench *bench);   /* (d) one transaction an event */
 void part_watch(const struct bench *bench);   /* (e) when has the ledger reached the end? */
+void part_latency(const struct bench *bench); /* from the intended moment of sending on */
 void part_decode(const struct bench *bench);  /* decode and fold alone, in memory */
 
 #endif

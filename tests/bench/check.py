@@ -49,7 +49,21 @@ def check_documents(throughput):
     expect(len(set(exams.values())) <= 1, "the exams' documents differ: %s" % exams)
 
 
+def check_sections(result):
+    for name in result["settings"]["sections"]:
+        expect(name in result, "section %s is missing" % name)
+    for one in result.get("latency", []) + [result[n] for n in ("idle",) if n in result]:
+        for what in ("visible_ms", "published_ms"):
+            hist = one[what]
+            expect(hist["count"] > 0, "a latency without samples")
+            expect(0 < hist["p50"] <= hist["p99"] <= hist["p999"] <= hist["max"],
+                   "percentiles do not ascend: %s" % hist)
+        expect(one["published_ms"]["p50"] >= one["visible_ms"]["p50"] / 2,
+               "told long before it was visible: %s" % one)
+
+
 def check(result):
+    check_sections(result)
     if "throughput" in result:
         check_loads(result["throughput"], result["settings"])
         check_ledger(result["throughput"])

@@ -14,9 +14,10 @@ static const struct part {
     const char *name;
     void (*run)(const struct bench *bench);
 } parts[] = {
-    { "rows", part_rows },   { "load", part_load },   { "consume", part_consume },
-    { "fold", part_fold },   { "store", part_store }, { "merge", part_merge },
-    { "naive", part_naive }, { "watch", part_watch }, { "decode", part_decode },
+    { "rows", part_rows },       { "load", part_load },   { "consume", part_consume },
+    { "fold", part_fold },       { "store", part_store }, { "merge", part_merge },
+    { "naive", part_naive },     { "watch", part_watch }, { "decode", part_decode },
+    { "latency", part_latency },
 };
 
 enum {
@@ -33,6 +34,8 @@ enum {
     OPT_EVENTS,
     OPT_SECONDS,
     OPT_BATCH,
+    OPT_RATE,
+    OPT_HGRM,
 };
 
 static const struct option long_options[] = {
@@ -49,6 +52,8 @@ static const struct option long_options[] = {
     { "events", required_argument, NULL, OPT_EVENTS },
     { "seconds", required_argument, NULL, OPT_SECONDS },
     { "batch", required_argument, NULL, OPT_BATCH },
+    { "rate", required_argument, NULL, OPT_RATE },
+    { "hgrm", required_argument, NULL, OPT_HGRM },
     { 0 },
 };
 
@@ -108,6 +113,12 @@ static void take_option(struct bench *bench, int option, const char *name, const
     case OPT_BATCH:
         bench->batch = number(name, text, 1, 10000000);
         return;
+    case OPT_RATE:
+        bench->rate = (double)number(name, text, 1, 10000000);
+        return;
+    case OPT_HGRM:
+        bench->hgrm = text;
+        return;
     default:
         bench_fail("an option that is not known, or without its value");
     }
@@ -126,7 +137,8 @@ int main(int argc, char **argv)
                            .database = variable("DATABASE_URL"),
                            .prefix = "",
                            .folder = "tests/bench",
-                           .batch = 20000 };
+                           .batch = 20000,
+                           .rate = 1000 };
     (void)signal(SIGPIPE, SIG_IGN);
     if (!hash_init())
         bench_fail("libsodium does not work on this machine");

@@ -1,5 +1,6 @@
 """From a result to tables for people."""
 
+from report_sections import print_sections
 from throughput import VARIANTS, load_name
 
 # What issue and README promise: (name, numerator, denominator, load, must, aim).
@@ -103,3 +104,4 @@ def print_all(result, to):
     if "throughput" in result:
         print_throughput(result["throughput"], to)
         print_ratios(ratios(result["throughput"]), to)
+    print_sections(result, to)

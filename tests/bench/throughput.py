@@ -68,12 +68,12 @@ class Throughput:
         plan, stand = self.plan, self.stand
         self.say("tables: %d attempts of 40 answers" % plan.attempts)
         if {"c", "e1", "e2"} & set(self.variants):
-            attemptd_template(stand, plan.options())
+            template = attemptd_template(stand, plan.options(), plan.attempts)
         if {"m", "d"} & set(self.variants):
             plain_template(stand, plan.options())
         for variant in self.variants:
             if variant in ("c", "e1", "e2"):
-                stand.create(variant, "made_attemptd")
+                stand.create(variant, template)
                 stand.admin.ask("ALTER DATABASE %s SET pg_stat_statements.track = 'top'" % variant
                                 if stand.counts_statements else "SELECT 1")
             elif variant in ("m", "d"):
@@ -241,7 +241,12 @@ def load_name(load):
 
 # ---------------------------------------------------------------------------------- the databases
 
-def attemptd_template(stand, flood, database="made_attemptd"):
+def attemptd_template(stand, flood, attempts):
+    """A migrated database with so many attempts, to be copied; made once."""
+    database = "made_%d" % attempts
+    if database in stand.templates:
+        return database
+    stand.templates.add(database)
     stand.create(database)
     run([ATTEMPTD, "migrate", "up"], env=stand.env(database, ""))
     # A writer that sets the revision says that it tells the world by itself: no foreign changes.

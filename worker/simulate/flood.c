@@ -36,8 +36,8 @@ struct flood {
     struct flood_segment segment;
     struct rng rng; /* of the segment */
     uint64_t segments, made;
-    uint32_t first;            /* exam: its first attempt ... */
-    uint32_t students;         /* ... and how many it has */
+    uint32_t first;            /* exam: its first attempt; submits: the next one to look at */
+    uint32_t students;         /* exam: how many it has */
     uint32_t *order, order_at; /* the attempts of the table, shuffled for this pass */
     uint32_t *slots;           /* the attempts of this window, each as often as it saves */
     uint64_t slot_count, slot_at, slot_capacity;
@@ -76,7 +76,8 @@ bool flood_parse(const char **at, struct flood_segment *ret)
         bool numbered;
     } kinds[] = { { "warm", FLOOD_WARM, false },    { "f", FLOOD_SAVES, true },
                   { "mix", FLOOD_MIX, false },      { "exam", FLOOD_EXAM, false },
-                  { "act", FLOOD_ACTIVITY, false }, { "part", FLOOD_PARTITION, true } };
+                  { "act", FLOOD_ACTIVITY, false }, { "part", FLOOD_PARTITION, true },
+                  { "sub", FLOOD_SUBMITS, true } };
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         size_t len = strlen(kinds[i].name);
         if (strncmp(*at, kinds[i].name, len) != 0)
@@ -141,6 +142,7 @@ bool flood_begin(struct flood *flood, const struct flood_segment *segment)
     flood->made = 0;
     flood->slot_count = flood->slot_at = 0;
     flood->order_at = flood->options.attempts;
+    flood->first = 0;
     if (segment->kind != FLOOD_EXAM)
         return true;
     flood->first = flood->attempt_count;
@@ -236,6 +238,15 @@ static void choose_in_exam(struct flood *flood, struct flood_event *ret)
     }
 }
 
+/* Each attempt of the partition once, in their own order; UINT32_MAX after the last. */
+static uint32_t next_of_partition(struct flood *flood)
+{
+    while (flood->first < flood->options.attempts)
+        if (flood->attempts[flood->first++].partition == (int32_t)flood->segment.number)
+            return flood->first - 1;
+    return UINT32_MAX;
+}
+
 static void choose(struct flood *flood, struct flood_event *ret)
 {
     ret->type = EVENT_SAVED;
@@ -246,6 +257,10 @@ static void choose(struct flood *flood, struct flood_event *ret)
         return;
     case FLOOD_EXAM:
         choose_in_exam(flood, ret);
+        return;
+    case FLOOD_SUBMITS:
+        ret->type = EVENT_SUBMITTED;
+        ret->attempt = next_of_partition(flood);
         return;
     case FLOOD_ACTIVITY:
         ret->type = EVENT_ACTIVITY;

@@ -15,6 +15,7 @@
  *                    activity events now and then; a last save and the submit of each, in a rush
  *     act:20000      activity records of ten events, of attempts chosen at random
  *     part3:100000   as mix, but only attempts of partition 3
+ *     sub3:1000      submits of attempts of partition 3, each once: nothing may follow for them
  *
  * A save of the bare form has FLOOD_VALUE_BYTES bytes: three of the 40 answers and auto_save_data.
  */
@@ -41,11 +42,19 @@ struct flood_options {
 
 struct flood_options flood_options_default(void);
 
-enum flood_kind { FLOOD_WARM, FLOOD_SAVES, FLOOD_MIX, FLOOD_EXAM, FLOOD_ACTIVITY, FLOOD_PARTITION };
+enum flood_kind {
+    FLOOD_WARM,
+    FLOOD_SAVES,
+    FLOOD_MIX,
+    FLOOD_EXAM,
+    FLOOD_ACTIVITY,
+    FLOOD_PARTITION,
+    FLOOD_SUBMITS
+};
 
 struct flood_segment {
     enum flood_kind kind;
-    uint32_t number; /* saves: of one attempt in its window; partition: which */
+    uint32_t number; /* saves: of one attempt in its window; partition, submits: which */
     uint64_t events; /* records */
 };
 
