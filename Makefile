@@ -180,7 +180,7 @@ chaos: ## faults in the real thing: FAULTS=60 or SECONDS=..., SEED=, KINDS=
 	    --faults $(or $(FAULTS),60)) $(if $(SEED),--seed $(SEED)) $(if $(KINDS),--kinds '$(KINDS)')
 
 # The libraries are looked up when make starts, so what needs them runs in a second make.
-.PHONY: deps deps-dev demo test check-schemas check-e2e bench bench-smoke
+.PHONY: deps deps-dev demo test check-schemas check-e2e bench bench-plot bench-smoke
 deps: ## install what this machine lacks
 	@compose/deps
 
@@ -196,6 +196,9 @@ bench: deps ## attemptd beside its limits and others, on real servers (see tests
 	@$(MAKE) --no-print-directory -j$$(nproc) all $(BENCHMARK)
 	@tests/bench/run --only "$(ONLY)" --load "$(F)" --variants "$(VARIANTS)" \
 	    --rounds $(or $(ROUNDS),0) --scale "$(SCALE)" $(if $(OUT),--out $(OUT))
+
+bench-plot: ## draw tests/bench/measured.json, or IN= into OUT=
+	@tests/bench/plot $(or $(IN),tests/bench/measured.json) $(or $(OUT),tests/bench/measured.svg)
 
 bench-smoke: $(BUILD)/attemptd $(BENCHMARK) ## the same, tiny: are the tables whole and the rows right?
 	@tests/bench/run --smoke --out $(BUILD)/bench/smoke.json

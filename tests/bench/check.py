@@ -62,7 +62,17 @@ def check_sections(result):
                "told long before it was visible: %s" % one)
 
 
+def check_command(found):
+    for name in ("events_per_second", "worker_cpu_us_per_event", "wal_bytes_per_event",
+                 "peak_rss_mb"):
+        expect(0 < found[name]["min"] <= found[name]["median"] <= found[name]["max"],
+               "attemptd bench: %s is %s" % (name, found[name]))
+    expect(found["postgres"]["fsync"] == "on", "fsync is off")
+
+
 def check(result):
+    if "command" in result:
+        check_command(result["command"])
     check_sections(result)
     if "throughput" in result:
         check_loads(result["throughput"], result["settings"])

@@ -77,10 +77,15 @@ void hist_print_json(const struct hist *hist, FILE *to)
     double mean = hist->total == 0 ? 0 : (double)hist->sum / (double)hist->total / 1000.0;
     (void)fprintf(to,
                   "{\"count\":%llu,\"mean\":%.3f,\"p50\":%.3f,\"p90\":%.3f,\"p99\":%.3f,"
-                  "\"p999\":%.3f,\"max\":%.3f}",
+                  "\"p999\":%.3f,\"max\":%.3f,\"curve\":[",
                   (unsigned long long)hist->total, mean, ms(hist_at(hist, 0.5)),
                   ms(hist_at(hist, 0.9)), ms(hist_at(hist, 0.99)), ms(hist_at(hist, 0.999)),
                   ms(hist->max_us));
+    double rest = 1; /* the share of values beyond the point */
+    for (int i = 0; rest * (double)hist->total >= 1; i++, rest *= 0.8)
+        (void)fprintf(to, "%s[%.7f,%.3f]", i == 0 ? "" : ",", 1 - rest,
+                      ms(hist_at(hist, 1 - rest)));
+    (void)fputs("]}", to);
 }
 
 static uint64_t count_up_to(const struct hist *hist, int64_t us)

@@ -21,7 +21,7 @@ void hist_add(struct hist *hist, int64_t us); /* below 0 counts as 0 */
 /* The value that a share (0 to 1) of all values do not exceed; 0 when there are none. */
 int64_t hist_at(const struct hist *hist, double share);
 
-/* `{"count":..,"p50":..,..}`, milliseconds. */
+/* `{"count":..,"p50":..,..,"curve":[[share, value],..]}`, milliseconds. */
 void hist_print_json(const struct hist *hist, FILE *to);
 
 /* The percentile distribution, milliseconds. */

@@ -96,9 +96,15 @@ def print_refresh(one, to):
               100 * ASKED["refresh"], verdict(one["share"] >= ASKED["refresh"])), file=to)
 
 
+def print_command(one, to):
+    rate = one["events_per_second"]
+    print("\n`attemptd bench`: %d events/s (%d to %d), %d saves from the start of `run --drain` to"
+          " its end" % (rate["median"], rate["min"], rate["max"], one["events"]), file=to)
+
+
 PRINTERS = {"latency": print_latency, "idle": print_idle, "flat": print_flat,
             "memory": print_memory, "outage": print_outage, "activity": print_activity,
-            "refresh": print_refresh}
+            "refresh": print_refresh, "command": print_command}
 
 
 def print_sections(result, to):

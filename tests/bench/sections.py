@@ -1,11 +1,12 @@
 """What throughput does not show: latency, a backlog beside an idle partition, flatness, memory, an
 outage, activity, a refresh of the views. Each has a database, topics and workers of its own."""
 
+import json
 import os
 import statistics
 import subprocess
 
-from stand import ATTEMPTD, BUILD, Failure, Worker
+from stand import ATTEMPTD, BUILD, Failure, Worker, run
 from throughput import PARTITIONS, attemptd_template, complete, make_topics, summary_of
 
 
@@ -166,8 +167,8 @@ def flat(stand, settings, say, result):
     return found
 
 
-def cost(run, **what):
-    return {**what, **{name: run[name] for name in ("client_us", "postgres_us", "broker_us",
+def cost(played, **what):
+    return {**what, **{name: played[name] for name in ("client_us", "postgres_us", "broker_us",
                                                     "rate", "peak_rss_kb")}}
 
 
@@ -189,9 +190,9 @@ def memory(stand, settings, say, result):
             found.append({"memory_mb": megabytes, "backlog": backlog,
                           "refused": str(failure).split('"message":"')[-1].split('"')[0]})
             continue
-        run = scene.play(0)
+        done = scene.play(0)
         found.append({"memory_mb": megabytes or settings["defaults"]["memory_mb"], "backlog": backlog,
-                      "peak_rss_mb": run["peak_rss_kb"] / 1024, "rate": run["rate"]})
+                      "peak_rss_mb": done["peak_rss_kb"] / 1024, "rate": done["rate"]})
         scene.close()
     return found
 
@@ -203,9 +204,10 @@ def outage(stand, settings, say, result):
     saves = students * 120
     say("outage: %d saves of %d students" % (saves, students))
     scene = Scene(stand, settings, "outage", ["mix:%d" % saves], attempts=students)
-    run = scene.play(0)
+    done = scene.play(0)
     scene.close()
-    return {"students": students, "saves": saves, "seconds": run["seconds"], "rate": run["rate"]}
+    return {"students": students, "saves": saves, "seconds": done["seconds"],
+            "rate": done["rate"]}
 
 
 def activity(stand, settings, say, result):
@@ -221,10 +223,10 @@ def activity(stand, settings, say, result):
     if rows != records * 10 * (rounds + 1):
         raise Failure("activity: %d rows of %d" % (rows, records * 10 * (rounds + 1)))
     return {"records": records, "events_in_record": 10,
-            "rate": summary_of([run["rate"] * 10 for run in runs]),
-            "client_us": statistics.median(run["client_us"] / 10 for run in runs),
-            "postgres_us": statistics.median(run["postgres_us"] / 10 for run in runs),
-            "wal_bytes": statistics.median(run["wal_bytes"] / 10 for run in runs)}
+            "rate": summary_of([one["rate"] * 10 for one in runs]),
+            "client_us": statistics.median(one["client_us"] / 10 for one in runs),
+            "postgres_us": statistics.median(one["postgres_us"] / 10 for one in runs),
+            "wal_bytes": statistics.median(one["wal_bytes"] / 10 for one in runs)}
 
 
 def refresh(stand, settings, say, result):
@@ -248,17 +250,32 @@ def refresh(stand, settings, say, result):
                 ["sh", "-c", 'while :; do "$0" refresh >/dev/null 2>&1 || exit; echo; done',
                  ATTEMPTD], env=env, stdout=subprocess.PIPE, start_new_session=True))
 
-        run = scene.play(1 + at, begin if with_refresh else None)
+        played = scene.play(1 + at, begin if with_refresh else None)
         for process in loop:
             os.killpg(process.pid, 15)
             refreshes.append(process.stdout.read().count(b"\n"))
             process.wait()
-        rates[with_refresh].append(run["rate"])
+        rates[with_refresh].append(played["rate"])
     scene.close()
     return {"attempts": scene.attempts, "without": summary_of(rates[False]),
             "with": summary_of(rates[True]), "refreshes": refreshes,
             "share": statistics.median(rates[True]) / statistics.median(rates[False])}
 
 
+def command(stand, settings, say, result):
+    """`attemptd bench` itself: what an operator sees, start-up of the worker included."""
+    del result
+    events, attempts = (600, 200) if settings["smoke"] else (200000, 20000)
+    say("attemptd bench")
+    stand.create("command")
+    out = run([ATTEMPTD, "bench", "--json", "--events", str(events), "--attempts", str(attempts),
+               "--rounds", str(settings["rounds"])], env=stand.env("command", "command."))
+    left = stand.sql("command").one("SELECT count(*) FROM pg_namespace"
+                                    " WHERE nspname = 'attemptd_bench'")
+    if left != "0":
+        raise Failure("attemptd bench left its schema behind")
+    return json.loads(out)
+
+
 SECTIONS = {"latency": latency, "idle": idle, "flat": flat, "memory": memory, "outage": outage,
-            "activity": activity, "refresh": refresh}
+            "activity": activity, "refresh": refresh, "command": command}

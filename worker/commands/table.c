@@ -1,5 +1,6 @@
 #include "worker/commands/accept_gap.h"
 #include "worker/commands/audit.h"
+#include "worker/commands/bench.h"
 #include "worker/commands/command.h"
 #include "worker/commands/dlq.h"
 #include "worker/commands/doctor.h"
@@ -47,6 +48,9 @@ const struct command command_table[] = {
       stats_command },
     { "doctor", "[--fix] [--json]", "look at everything that a worker needs", doctor_help,
       DATABASE | KAFKA | SETTINGS_TOPICS | SETTINGS_LIMITS, doctor_command },
+    { "bench", "[--folding F] [--workers N] [--json]",
+      "how fast it is on your Kafka and PostgreSQL, in a schema and topics of its own", bench_help,
+      DATABASE | KAFKA | SETTINGS_RUN | SETTINGS_TOPICS, bench_command },
     { "help", "[COMMAND | settings | --man]", "explain a command, or the settings", help_help,
       SETTINGS_ALWAYS, help_command },
     { 0 },
