@@ -77,6 +77,7 @@ void meter_print(const struct meter *meter, uint64_t events);
 /* ------------------------------------------------------------------------------------- parts */
 
 void part_rows(const struct bench *bench);    /* the table's rows, for COPY */
+void part_topics(const struct bench *bench);  /* all five, with the prefix */
 void part_load(const struct bench *bench);    /* a segment to Kafka */
 void part_consume(const struct bench *bench); /* (a) librdkafka alone */
 void part_fold(const struct bench *bench);    /* (b) consume, decode, fold, plan */

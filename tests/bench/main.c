@@ -14,10 +14,10 @@ static const struct part {
     const char *name;
     void (*run)(const struct bench *bench);
 } parts[] = {
-    { "rows", part_rows },       { "load", part_load },   { "consume", part_consume },
-    { "fold", part_fold },       { "store", part_store }, { "merge", part_merge },
-    { "naive", part_naive },     { "watch", part_watch }, { "decode", part_decode },
-    { "latency", part_latency },
+    { "rows", part_rows },       { "load", part_load },     { "consume", part_consume },
+    { "fold", part_fold },       { "store", part_store },   { "merge", part_merge },
+    { "naive", part_naive },     { "watch", part_watch },   { "decode", part_decode },
+    { "latency", part_latency }, { "topics", part_topics },
 };
 
 enum {

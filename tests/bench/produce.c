@@ -1,7 +1,7 @@
-/* The two ways into the servers: the table's rows for COPY, and a segment of the log for Kafka. */
+/* What goes into the servers: topics, the table's rows for COPY, a segment of the log for Kafka. */
 #include "common/buf.h"
 #include "tests/bench/bench.h"
-#include "worker/kafka/kafka_producer.h"
+#include "worker/kafka/kafka_client.h"
 
 #include <stdio.h>
 
@@ -29,6 +29,28 @@ void part_rows(const struct bench *bench)
     if (answers.failed || fflush(stdout) != 0 || ferror(stdout))
         bench_fail("cannot write the rows");
     buf_release(&answers);
+}
+
+void part_topics(const struct bench *bench)
+{
+    struct err err = { 0 };
+    struct kafka_names names;
+    if (!kafka_names_init(&names, bench->prefix, &err))
+        bench_fail_err("topics", &err);
+    struct kafka_options options = { .bootstrap_servers = bench->brokers,
+                                     .group = "bench",
+                                     .names = &names };
+    struct kafka_admin *admin = kafka_admin_new(&options, &err);
+    bool done = admin != NULL;
+    for (int i = 0; done && i < TOPIC_COUNT; i++)
+        done = kafka_admin_create(admin, names.topics[i],
+                                  i == TOPIC_REFRESH ? 1 : bench->flood.partitions, NULL, 0, &err);
+    for (int i = 0; done && i < OUTLET_COUNT; i++)
+        done = kafka_admin_create(admin, names.outlets[i], bench->flood.partitions, NULL, 0, &err);
+    if (!done)
+        bench_fail_err("making topics", &err);
+    (void)printf("{\"topics\":%d}\n", TOPIC_COUNT + OUTLET_COUNT);
+    kafka_admin_free(admin);
 }
 
 static void send_all(struct kafka_producer *producer, const struct kafka_names *names,

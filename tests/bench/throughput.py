@@ -79,7 +79,7 @@ class Throughput:
             elif variant in ("m", "d"):
                 stand.create(variant, "made_plain")
         for variant in ("e1", "e2"):
-            if variant in self.variants or variant == self.source():
+            if variant in self.variants or variant == self.reads():
                 make_topics(stand, variant)
         for variant in ("e1", "e2"):
             if variant in self.variants:
@@ -91,6 +91,10 @@ class Throughput:
         """Whose log the variants without a log of their own read."""
         return "e1" if "e1" in self.variants or "e2" not in self.variants else "e2"
 
+    def reads(self):
+        """The same, or None when nobody reads it."""
+        return self.source() if {"a", "b", "d"} & set(self.variants) else None
+
     def warm(self):
         for variant in self.variants:
             if variant in ("e1", "e2", "c", "m"):
@@ -100,7 +104,7 @@ class Throughput:
                 self.measure_run(variant, 0)
             elif variant in ("c", "m"):
                 self.measure_part(variant, 0, {})
-        if self.source() not in self.workers and {"a", "b", "d"} & set(self.variants):
+        if self.reads() is not None and self.source() not in self.workers:
             self.load(self.source(), 0)
         if "d" in self.variants:
             self.say("warming up d")
@@ -167,9 +171,8 @@ class Throughput:
         for number in range(self.plan.rounds):
             for load in self.plan.loads:
                 self.spins.append(spin())
-                source = self.source()
-                if source not in self.workers and {"a", "b", "d"} & set(order):
-                    self.load(source, self.plan.at[load, number])
+                if self.reads() is not None and self.source() not in self.workers:
+                    self.load(self.source(), self.plan.at[load, number])
                 for variant in order:
                     if variant != "m" or load != "exam":  # it has no statement for starts
                         self.measure(load, variant, number)
@@ -275,8 +278,7 @@ def plain_template(stand, flood, database="made_plain"):
 
 
 def make_topics(stand, name):
-    run([ATTEMPTD, "doctor", "--fix", "--partitions", str(PARTITIONS), "--http", "off"],
-        env=stand.env(name, name + "."))
+    stand.part_at_once("topics", ["--partitions", str(PARTITIONS)], prefix=name + ".")
 
 
 def ledger(stand, database):
