@@ -209,8 +209,15 @@ bool kafka_admin_create(struct kafka_admin *admin, const char *topic, int32_t pa
     rd_kafka_NewTopic_t *wish = rd_kafka_NewTopic_new(topic, partitions, -1, text, sizeof text);
     if (wish == NULL)
         return err_set(err, ERR_HALT, "topic", "cannot create the topic %s: %s", topic, text);
-    for (size_t i = 0; i < setting_count; i++)
-        (void)rd_kafka_NewTopic_set_config(wish, settings[i].name, settings[i].value);
+    for (size_t i = 0; i < setting_count; i++) {
+        rd_kafka_resp_err_t code =
+            rd_kafka_NewTopic_set_config(wish, settings[i].name, settings[i].value);
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+            continue;
+        rd_kafka_NewTopic_destroy(wish);
+        return kafka_error_set(err, code, "cannot create the topic %s with %s=%s: %s", topic,
+                               settings[i].name, settings[i].value, rd_kafka_err2str(code));
+    }
     struct operation operation = operation_begin(admin, RD_KAFKA_ADMIN_OP_CREATETOPICS);
     rd_kafka_CreateTopics(admin->rk, &wish, 1, operation.options, operation.queue);
     rd_kafka_NewTopic_destroy(wish);

@@ -48,6 +48,9 @@ enum err_action kafka_error_action(int code)
 
 bool kafka_error_set(struct err *err, int code, const char *format, ...)
 {
+    /* A failure for which the library has no code is one all the same. */
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+        code = RD_KAFKA_RESP_ERR__FAIL;
     char text[sizeof err->text];
     va_list args;
     va_start(args, format);

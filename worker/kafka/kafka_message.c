@@ -21,21 +21,31 @@ static bool headers_reserve(struct kafka_headers *headers, size_t count)
     return true;
 }
 
+static bool unreadable(rd_kafka_resp_err_t code, struct err *err)
+{
+    return err_set(err, ERR_HALT, "corrupt", "its headers cannot be read: %s",
+                   rd_kafka_err2str(code));
+}
+
 static bool headers_map(struct kafka_headers *headers, const rd_kafka_message_t *message,
-                        struct record *record)
+                        struct record *record, struct err *err)
 {
     rd_kafka_headers_t *found;
-    if (rd_kafka_message_headers(message, &found) != RD_KAFKA_RESP_ERR_NO_ERROR)
+    rd_kafka_resp_err_t code = rd_kafka_message_headers(message, &found);
+    if (code == RD_KAFKA_RESP_ERR__NOENT)
         return true; /* it has none */
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return unreadable(code, err);
     size_t count = rd_kafka_header_cnt(found);
     if (!headers_reserve(headers, count))
-        return false;
+        return err_set(err, ERR_RESOURCE, "memory", "no memory for its %zu headers", count);
     for (size_t i = 0; i < count; i++) {
         const char *name;
         const void *value;
         size_t length;
-        if (rd_kafka_header_get_all(found, i, &name, &value, &length) != RD_KAFKA_RESP_ERR_NO_ERROR)
-            break;
+        code = rd_kafka_header_get_all(found, i, &name, &value, &length);
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+            return unreadable(code, err);
         headers->items[record->header_count++] =
             (struct header){ bytes_of(name), { value, value ? length : 0 } };
     }
@@ -44,7 +54,7 @@ static bool headers_map(struct kafka_headers *headers, const rd_kafka_message_t 
 }
 
 bool kafka_message_map(const struct rd_kafka_message_s *message, struct tp tp,
-                       struct kafka_headers *headers, struct record *ret_record)
+                       struct kafka_headers *headers, struct record *ret_record, struct err *err)
 {
     *ret_record = (struct record){
         .tp = tp,
@@ -53,7 +63,7 @@ bool kafka_message_map(const struct rd_kafka_message_s *message, struct tp tp,
         .key = { message->key, message->key ? message->key_len : 0 },
         .value = { message->payload, message->payload ? message->len : 0 },
     };
-    return headers_map(headers, message, ret_record);
+    return headers_map(headers, message, ret_record, err);
 }
 
 bool kafka_topic_find(const struct kafka_names *names, const char *name, enum topic *ret_topic)

@@ -17,9 +17,12 @@ struct kafka_headers {
 
 void kafka_headers_release(struct kafka_headers *headers);
 
-/* The record is valid as long as the message, and until the next call. False without memory. */
+/*
+ * The record is valid as long as the message, and until the next call. False without memory, or
+ * with the code "corrupt" when the headers cannot be read: a record without them is another one.
+ */
 bool kafka_message_map(const struct rd_kafka_message_s *message, struct tp tp,
-                       struct kafka_headers *headers, struct record *ret_record);
+                       struct kafka_headers *headers, struct record *ret_record, struct err *err);
 
 /* False for a topic that the worker does not read. */
 bool kafka_topic_find(const struct kafka_names *names, const char *name, enum topic *ret_topic);

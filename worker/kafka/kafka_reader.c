@@ -55,6 +55,7 @@ static bool take_message(struct reading *reading, const rd_kafka_message_t *mess
                          struct err *err)
 {
     struct record record;
+    struct err why;
     switch (message->err) {
     case RD_KAFKA_RESP_ERR_NO_ERROR:
         break;
@@ -72,8 +73,9 @@ static bool take_message(struct reading *reading, const rd_kafka_message_t *mess
     reading->position = message->offset + 1;
     if (message->offset >= reading->to)
         return true;
-    if (!kafka_message_map(message, reading->tp, &reading->headers, &record))
-        return err_set(err, ERR_RESOURCE, "ENOMEM", "no memory for the headers of a record");
+    if (!kafka_message_map(message, reading->tp, &reading->headers, &record, &why))
+        return err_set(err, why.action, why.code, "%s[%d] at offset %lld: %s", reading->topic,
+                       (int)reading->tp.partition, (long long)message->offset, why.text);
     reading->ended_early = !reading->take(reading->self, &record);
     return true;
 }

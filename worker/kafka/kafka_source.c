@@ -28,6 +28,7 @@ static enum read_result source_read(void *self, struct tp tp, struct record *ret
     kafka_source_drop_held(source);
     kafka_source_check_leaders(source);
     struct kafka_partition *partition = kafka_partitions_find(&source->partitions, tp);
+    struct err err;
     for (int skipped = 0; skipped < SKIP_MAX; skipped++) {
         if (partition == NULL || partition->queue == NULL || partition->stopped)
             return READ_NOTHING;
@@ -45,8 +46,8 @@ static enum read_result source_read(void *self, struct tp tp, struct record *ret
             kafka_source_take_error(source, partition, message);
         } else if (message->offset < partition->position) {
             partition->suspect_news = true; /* delivered before: the library went back */
-        } else if (!kafka_message_map(message, tp, &source->headers, ret_record)) {
-            kafka_source_stop(source, partition, "memory", "no memory for its headers");
+        } else if (!kafka_message_map(message, tp, &source->headers, ret_record, &err)) {
+            kafka_source_stop(source, partition, err.code, err.text);
         } else {
             partition->position = message->offset + 1;
             return READ_RECORD;
@@ -74,7 +75,7 @@ static bool list_positions(const struct kafka_source *source, const struct posit
 static bool assign_list(struct kafka_source *source, const rd_kafka_topic_partition_list_t *list,
                         struct err *err)
 {
-    rd_kafka_resp_err_t code = rd_kafka_assign(source->rk, list);
+    rd_kafka_resp_err_t code = kafka_source_tell(source, list);
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
         return true;
     return kafka_error_set(err, code, "the Kafka client does not take %d positions: %s", list->cnt,
@@ -240,6 +241,7 @@ void kafka_source_free(struct kafka_source *source)
         return;
     kafka_source_drop_held(source);
     kafka_survey_release(&source->survey);
+    kafka_source_drop_given(source);
     kafka_partitions_release(&source->partitions);
     if (source->queue != NULL) {
         rd_kafka_queue_io_event_enable(source->queue, -1, NULL, 0);
@@ -249,6 +251,7 @@ void kafka_source_free(struct kafka_source *source)
         bool left = leave_group(source->rk);
         rd_kafka_destroy_flags(source->rk, left ? 0 : RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     }
+    kafka_source_drop_given(source); /* leaving may have brought a last rebalance */
     kafka_partitions_release(&source->partitions);
     if (source->wake_fd >= 0)
         (void)close(source->wake_fd);

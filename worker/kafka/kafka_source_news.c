@@ -11,7 +11,34 @@ static void trouble(struct kafka_source *source, const char *key, int code, cons
     kafka_troubles_put(&source->troubles, key, &err);
 }
 
-/* ------------------------------------------------------------- callbacks, from consumer_poll */
+/* -------------------------------------------------------------------------------- rebalances */
+
+void kafka_source_drop_given(struct kafka_source *source)
+{
+    if (source->given != NULL)
+        rd_kafka_topic_partition_list_destroy(source->given);
+    source->given = NULL;
+}
+
+rd_kafka_resp_err_t kafka_source_tell(struct kafka_source *source,
+                                      const rd_kafka_topic_partition_list_t *list)
+{
+    rd_kafka_resp_err_t code = rd_kafka_assign(source->rk, list);
+    source->unanswered = source->unanswered && code != RD_KAFKA_RESP_ERR_NO_ERROR;
+    return code;
+}
+
+/* Accepting with an empty list keeps the membership; positions come from the ledger. */
+static void answer(struct kafka_source *source, bool holds)
+{
+    rd_kafka_topic_partition_list_t *none = holds ? rd_kafka_topic_partition_list_new(0) : NULL;
+    rd_kafka_resp_err_t code = kafka_source_tell(source, none);
+    if (none != NULL)
+        rd_kafka_topic_partition_list_destroy(none);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        trouble(source, "rebalance", code,
+                "the Kafka client does not take our answer to a rebalance; trying again");
+}
 
 static bool take_partitions(struct kafka_source *source,
                             const rd_kafka_topic_partition_list_t *list)
@@ -32,18 +59,15 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
                          rd_kafka_topic_partition_list_t *list, void *opaque)
 {
     struct kafka_source *source = opaque;
+    (void)rk;
+    source->unanswered = true;
+    kafka_source_drop_given(source);
     if (code == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS) {
-        if (!take_partitions(source, list))
-            trouble(source, "memory", RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE,
-                    "no memory for the partitions that the group gave us; nothing is read");
-        /* accepting with an empty list keeps the membership; positions come from the ledger */
-        rd_kafka_topic_partition_list_t *none = rd_kafka_topic_partition_list_new(0);
-        (void)rd_kafka_assign(rk, none);
-        rd_kafka_topic_partition_list_destroy(none);
-        source->assigned_news = true;
+        source->given = rd_kafka_topic_partition_list_copy(list);
+        answer(source, true);
         return;
     }
-    (void)rd_kafka_assign(rk, NULL);
+    answer(source, false);
     /* what was read ahead would stay in memory until the partition comes back */
     for (size_t i = 0; i < source->partitions.count; i++)
         kafka_partition_drain(&source->partitions.items[i]);
@@ -51,6 +75,24 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t code,
     source->assigned_news = false;
     source->revoked_news = true;
 }
+
+/* What a callback began and could not finish is tried again each time that somebody asks. */
+static void finish_rebalance(struct kafka_source *source)
+{
+    if (source->unanswered)
+        answer(source, source->given != NULL || source->partitions.count > 0);
+    if (source->given == NULL)
+        return;
+    if (!take_partitions(source, source->given)) {
+        trouble(source, "memory", RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE,
+                "no memory for the partitions that the group gave us; trying again");
+        return;
+    }
+    kafka_source_drop_given(source);
+    source->assigned_news = true;
+}
+
+/* ------------------------------------------------------------- callbacks, from consumer_poll */
 
 static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 {
@@ -252,6 +294,7 @@ void kafka_source_next(void *self, struct source_event *ret)
         take_main_message(source, message);
         rd_kafka_message_destroy(message);
     }
+    finish_rebalance(source);
     if (source->revoked_news) {
         source->revoked_news = false;
         ret->kind = SOURCE_REVOKED;

@@ -26,6 +26,9 @@ struct kafka_source {
     struct kafka_survey survey;
     struct kafka_troubles troubles;
 
+    rd_kafka_topic_partition_list_t *given; /* by the group, and not ours yet; NULL: none */
+    bool unanswered;                        /* the rebalance: tell librdkafka again */
+
     bool revoked_news, assigned_news; /* in this order */
     bool suspect_news;                /* all partitions */
 
@@ -52,6 +55,16 @@ void kafka_source_stop(struct kafka_source *source, struct kafka_partition *part
 
 /* After a refused fetch: nothing more from any partition until it is assigned again. */
 void kafka_source_check_leaders(struct kafka_source *source);
+
+/*
+ * Positions for librdkafka, NULL to give them back. The first call after a rebalance is also the
+ * answer that the group waits for.
+ */
+rd_kafka_resp_err_t kafka_source_tell(struct kafka_source *source,
+                                      const rd_kafka_topic_partition_list_t *list);
+
+/* Forgets partitions that were not taken in yet. */
+void kafka_source_drop_given(struct kafka_source *source);
 
 /* The `next` of the port. */
 void kafka_source_next(void *self, struct source_event *ret);
