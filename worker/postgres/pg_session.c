@@ -127,11 +127,16 @@ void pg_session_free(struct pg_session *session)
     free(session);
 }
 
-void pg_session_abandon(struct pg_session *session)
+/* PQfinish() would first try to send what is still in its buffer, a COMMIT perhaps. */
+static void hang_up(struct pg_session *session)
 {
-    /* PQfinish() would first try to send what is still in its buffer, a COMMIT perhaps. */
     if (session->conn != NULL && PQsocket(session->conn) >= 0)
         (void)shutdown(PQsocket(session->conn), SHUT_RDWR);
+}
+
+void pg_session_abandon(struct pg_session *session)
+{
+    hang_up(session);
     pg_session_close(session);
     err_set(&session->first, ERR_LOST, "abandoned", "the connection to PostgreSQL was given up");
 }
@@ -282,8 +287,11 @@ void pg_session_sync(struct pg_session *session)
     if (session->phase != WORKING)
         return;
     session->synced = true;
-    if (PQpipelineSync(session->conn) != 1)
-        pg_session_fail(session, ERR_LOST, "connection", "the connection to PostgreSQL was lost");
+    if (PQpipelineSync(session->conn) == 1)
+        return;
+    /* Without its end the server would never answer this round, whatever is wrong. */
+    hang_up(session);
+    pg_session_fail(session, ERR_LOST, "connection", "the connection to PostgreSQL was lost");
 }
 
 /* ------------------------------------------------------------------------------------ reading */
@@ -359,7 +367,7 @@ static enum pg_state step_round(struct pg_session *session, struct err *ret_err)
 {
     int flushed = PQflush(session->conn);
     (void)PQconsumeInput(session->conn); /* if it failed, what came before is still to be read */
-    session->flush_wanted = flushed == 1;
+    session->flush_wanted = flushed != 0;
     bool over = read_results(session);
     if (over || PQstatus(session->conn) == CONNECTION_BAD)
         return finish(session, ret_err);
