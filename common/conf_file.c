@@ -95,7 +95,8 @@ bool conf_load_file(struct conf *conf, const char *path, struct err *err)
         else
             done = load_line(conf, line, origin, err);
     }
-    if (done && ferror(file))
+    /* Not ferror(): a line for which there is no memory sets no flag. */
+    if (done && len < 0 && !feof(file))
         done = err_set(err, ERR_HALT, CONF_ERR_CONFIG, "cannot read the settings file %s: %s", path,
                        strerror(errno));
     if (line != NULL)

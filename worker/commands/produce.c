@@ -174,7 +174,7 @@ static int take_lines(struct produce *produce, FILE *from)
     size_t size = 0;
     struct err err;
     int code = EX_OK;
-    ssize_t len;
+    ssize_t len = 0;
     while (code == EX_OK && (len = getline(&text, &size, from)) >= 0) {
         if (len > 0 && text[len - 1] == '\n')
             len--;
@@ -192,7 +192,8 @@ static int take_lines(struct produce *produce, FILE *from)
             break;
         }
     }
-    if (code == EX_OK && ferror(from)) {
+    /* Not ferror(): a line for which there is no memory sets no flag. */
+    if (code == EX_OK && len < 0 && !feof(from)) {
         (void)fprintf(stderr, "attemptd produce: %s: %s\n",
                       produce->file != NULL ? produce->file : "standard input", strerror(errno));
         code = EX_NOINPUT;
