@@ -1,6 +1,7 @@
 /* Looking at dead letters changes nothing. */
 #include "worker/commands/command.h"
 #include "worker/commands/dlq_work.h"
+#include "worker/commands/document.h"
 #include "worker/commands/escape.h"
 #include "worker/commands/letter.h"
 
@@ -70,14 +71,13 @@ static int list(struct dlq *dlq, struct err *err)
         return command_fail("dlq", err);
     json_t *document = json_loads(pg_rows_text(rows, 0, 0, ""), 0, NULL);
     pg_rows_free(rows);
-    if (dlq->json) {
-        (void)json_dumpf(document, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
-        (void)putchar('\n');
-    } else {
+    int code = EX_OK;
+    if (dlq->json || document == NULL)
+        code = document_print("dlq", document, JSON_INDENT(2) | JSON_ENSURE_ASCII);
+    else
         print_list(dlq, document);
-    }
     json_decref(document);
-    return EX_OK;
+    return code;
 }
 
 int dlq_list(struct dlq *dlq)
@@ -100,7 +100,7 @@ static void print_bytes(const char *name, struct bytes bytes)
     buf_init(&out, SHOWN_BYTES_MAX);
     escape_bytes(&out, bytes);
     (void)printf("%-10s %zu bytes\n  ", name, bytes.len);
-    (void)fwrite(out.ptr, 1, out.len, stdout);
+    (void)fwrite(buf_bytes(&out).ptr, 1, out.len, stdout);
     (void)puts(out.failed ? " (too long to be shown: --raw)" : "");
     buf_release(&out);
 }
@@ -117,7 +117,9 @@ static void print_headers(const struct record *record)
         buf_put_char(&out, '\n');
     }
     (void)printf("%-10s %zu\n", "headers", record->header_count);
-    (void)fwrite(out.ptr == NULL ? "" : out.ptr, 1, out.len, stdout);
+    (void)fwrite(buf_bytes(&out).ptr, 1, out.len, stdout);
+    if (out.failed)
+        (void)puts(" (too long to be shown: --json)");
     buf_release(&out);
 }
 
@@ -179,7 +181,7 @@ static int show(struct dlq *dlq, struct err *err)
         if (dlq->raw != NULL)
             code = print_raw(dlq, &letter);
         else if (dlq->json)
-            (void)json_dumpf(letter.object, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
+            code = document_print("dlq", letter.object, JSON_INDENT(2) | JSON_ENSURE_ASCII);
         else
             print_letter(&letter);
         letter_release(&letter);

@@ -6,6 +6,7 @@
 #include "worker/commands/command.h"
 #include "worker/commands/confirm.h"
 #include "worker/commands/dlq_work.h"
+#include "worker/commands/document.h"
 #include "worker/commands/kafka_setup.h"
 #include "worker/commands/letter.h"
 #include "worker/kafka/kafka_producer.h"
@@ -89,14 +90,16 @@ static bool take_page(struct replay *replay, struct pg_rows **ret, struct err *e
 
 static void note_sent(struct replay *replay, const char *list)
 {
+    bool whole = true;
     for (const char *at = list; *at != '\0' && *at != '}';) {
         char *end;
         long long id = strtoll(at + 1, &end, 10);
-        (void)json_array_append_new(replay->sent, json_integer(id));
+        document_item(&whole, replay->sent, json_integer(id));
         if (!replay->quiet && !replay->dlq->json)
             (void)printf("letter %lld was sent again\n", id);
         at = end;
     }
+    replay->dlq->unreported = replay->dlq->unreported || !whole;
 }
 
 /* Those that Kafka has confirmed, whatever became of the others. */
@@ -194,11 +197,13 @@ static int report(const struct replay *replay, int code)
 {
     size_t sent = json_array_size(replay->sent), skipped = json_array_size(replay->skipped), i;
     json_t *item;
-    if (replay->dlq->json) {
+    int shown = EX_OK;
+    if (replay->dlq->unreported) {
+        shown = document_no_memory("dlq");
+    } else if (replay->dlq->json) {
         json_t *result = json_pack("{s:O, s:O, s:b}", "replayed", replay->sent, "skipped",
                                    replay->skipped, "complete", code == EX_OK);
-        (void)json_dumpf(result, stdout, JSON_COMPACT);
-        (void)putchar('\n');
+        shown = document_print("dlq", result, JSON_COMPACT);
         json_decref(result);
     } else {
         (void)printf("%zu sent again, %zu passed over%s\n", sent, skipped,
@@ -211,7 +216,7 @@ static int report(const struct replay *replay, int code)
         if (state != NULL && (strcmp(state, "unknown") == 0 || strcmp(state, "erased") == 0))
             return code == EX_OK ? EX_DATAERR : code;
     }
-    return code;
+    return code == EX_OK ? shown : code;
 }
 
 static int replay_all(struct replay *replay)
@@ -244,7 +249,8 @@ int dlq_replay(struct dlq *dlq)
     if (dlq->again && dlq->ids == NULL)
         return command_usage("dlq", "--again needs the IDs of the letters");
     struct replay replay = { .dlq = dlq, .sent = json_array(), .skipped = json_array() };
-    int code = replay_all(&replay);
+    int code = replay.sent == NULL || replay.skipped == NULL ? document_no_memory("dlq")
+                                                             : replay_all(&replay);
     kafka_producer_free(replay.producer);
     kafka_admin_free(replay.admin);
     kafka_setup_release(&replay.kafka);

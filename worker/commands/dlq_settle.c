@@ -1,6 +1,7 @@
 /* Which of the named letters are still to be settled, and settling them without sending them. */
 #include "worker/commands/command.h"
 #include "worker/commands/dlq_work.h"
+#include "worker/commands/document.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,6 +18,15 @@ static const char *why_not(const char *state)
                                           : "it was discarded before";
 }
 
+static void pass_over(struct dlq *dlq, json_t *skipped, int64_t id, const char *state)
+{
+    bool whole = true;
+    (void)fprintf(stderr, "attemptd dlq: letter %" PRId64 " is passed over: %s\n", id,
+                  why_not(state));
+    document_item(&whole, skipped, json_pack("{s:I, s:s}", "id", (json_int_t)id, "state", state));
+    dlq->unreported = dlq->unreported || !whole;
+}
+
 bool dlq_sift(struct dlq *dlq, bool again, json_t *skipped, size_t *ret_left, struct err *err)
 {
     struct pg_rows *rows;
@@ -30,12 +40,8 @@ bool dlq_sift(struct dlq *dlq, bool again, json_t *skipped, size_t *ret_left, st
         bool passes = strcmp(state, "open") == 0 ||
                       (again && strcmp(state, "unknown") != 0 && strcmp(state, "erased") != 0);
         *ret_left += passes;
-        if (passes)
-            continue;
-        (void)fprintf(stderr, "attemptd dlq: letter %" PRId64 " is passed over: %s\n", id,
-                      why_not(state));
-        (void)json_array_append_new(skipped,
-                                    json_pack("{s:I, s:s}", "id", (json_int_t)id, "state", state));
+        if (!passes)
+            pass_over(dlq, skipped, id, state);
     }
     pg_rows_free(rows);
     return true;
@@ -63,20 +69,20 @@ static int discard(struct dlq *dlq, json_t *skipped, struct err *err)
         !dlq_run(dlq, "dlq_discard.sql", params, 2, &rows, err))
         return command_fail("dlq", err);
     json_t *ids = json_array();
+    bool whole = !dlq->unreported;
     for (size_t i = 0; i < pg_rows_count(rows); i++)
-        (void)json_array_append_new(ids, json_integer(pg_rows_int(rows, i, 0)));
+        document_item(&whole, ids, json_integer(pg_rows_int(rows, i, 0)));
+    size_t count = pg_rows_count(rows);
     pg_rows_free(rows);
-    size_t count = json_array_size(ids);
     json_t *result = json_pack("{s:o, s:O}", "discarded", ids, "skipped", skipped);
-    if (dlq->json) {
-        (void)json_dumpf(result, stdout, JSON_COMPACT);
-        (void)putchar('\n');
-    } else {
+    int code = EX_OK;
+    if (dlq->json || !whole)
+        code = document_print("dlq", whole ? result : NULL, JSON_COMPACT);
+    else
         (void)printf("%zu discarded, %zu passed over; kept in audit_log\n", count,
                      json_array_size(skipped));
-    }
     json_decref(result);
-    return has_unknown(skipped) ? EX_DATAERR : EX_OK;
+    return code == EX_OK && has_unknown(skipped) ? EX_DATAERR : code;
 }
 
 int dlq_discard(struct dlq *dlq)
@@ -87,6 +93,8 @@ int dlq_discard(struct dlq *dlq)
     if (dlq->reason == NULL || *dlq->reason == '\0')
         return command_usage("dlq", "discard needs --reason TEXT: it is kept in audit_log");
     json_t *skipped = json_array();
+    if (skipped == NULL)
+        return document_no_memory("dlq");
     int code = discard(dlq, skipped, &err);
     json_decref(skipped);
     return code;

@@ -22,6 +22,7 @@ struct dlq {
     int word_count;
     char *ids; /* of the words, for PostgreSQL: "{7,12}"; NULL without any */
     struct pg_client *db;
+    bool unreported; /* memory was too short to remember what became of a letter */
 };
 
 /* Each returns the exit code. */

@@ -1,5 +1,6 @@
 #include "worker/commands/doctor.h"
 #include "worker/commands/command.h"
+#include "worker/commands/document.h"
 #include "worker/commands/kafka_setup.h"
 
 #include <getopt.h>
@@ -74,15 +75,18 @@ int doctor_command(const struct settings *settings, int argc, char **argv)
         return command_usage("doctor", "'%s' is one word too many", argv[optind]);
     struct findings findings;
     if (!findings_init(&findings))
-        return EX_OSERR;
+        return document_no_memory("doctor");
     check_settings(&findings, settings);
     doctor_database(&findings, settings, fix);
     doctor_kafka(&findings, settings, fix);
-    if (json)
-        findings_print_json(&findings);
+    int shown = EX_OK;
+    if (!findings.whole)
+        shown = document_no_memory("doctor");
+    else if (json)
+        shown = findings_print_json(&findings);
     else
         findings_print(&findings);
-    int code = findings_exit_code(&findings);
+    int code = shown == EX_OK ? findings_exit_code(&findings) : shown;
     findings_release(&findings);
     return code;
 }

@@ -1,4 +1,5 @@
 #include "worker/commands/facts.h"
+#include "worker/commands/document.h"
 
 #include <string.h>
 
@@ -64,6 +65,7 @@ static bool add_logs(json_t *facts, struct kafka_admin *admin, const char *topic
 {
     json_t *logs = json_array();
     json_int_t records = 0;
+    bool whole = true;
     for (int32_t p = 0; p < count; p++) {
         int64_t low = 0, end = 0;
         if (!kafka_admin_log(admin, topic, p, &low, &end, err)) {
@@ -71,12 +73,12 @@ static bool add_logs(json_t *facts, struct kafka_admin *admin, const char *topic
             return false;
         }
         records += end - low;
-        (void)json_array_append_new(
-            logs, json_pack("{s:I, s:I}", "low", (json_int_t)low, "end", (json_int_t)end));
+        document_item(&whole, logs,
+                      json_pack("{s:I, s:I}", "low", (json_int_t)low, "end", (json_int_t)end));
     }
-    (void)json_object_set_new(facts, "records", json_integer(records));
-    (void)json_object_set_new(facts, "logs", logs);
-    return true;
+    document_member(&whole, facts, "records", json_integer(records));
+    document_member(&whole, facts, "logs", logs);
+    return whole || err_set(err, ERR_RESOURCE, "memory", "no memory for the log of %s", topic);
 }
 
 json_t *facts_from_topic(struct kafka_admin *admin, const char *topic, bool logs, struct err *err)

@@ -1,4 +1,5 @@
 #include "worker/commands/findings.h"
+#include "worker/commands/document.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,7 +24,7 @@ static const char *level_name(enum finding_level level)
 
 bool findings_init(struct findings *findings)
 {
-    *findings = (struct findings){ .list = json_array() };
+    *findings = (struct findings){ .list = json_array(), .whole = true };
     return findings->list != NULL;
 }
 
@@ -38,9 +39,9 @@ static void add(struct findings *findings, enum finding_level level, const char 
 {
     findings->fails += level == FINDING_FAIL;
     findings->warns += level == FINDING_WARN;
-    (void)json_array_append_new(findings->list,
-                                json_pack("{s:s, s:s, s:s, s:s?}", "level", level_name(level),
-                                          "area", area, "what", what, "next_step", next_step));
+    document_item(&findings->whole, findings->list,
+                  json_pack("{s:s, s:s, s:s, s:s?}", "level", level_name(level), "area", area,
+                            "what", what, "next_step", next_step));
 }
 
 void finding_add(struct findings *findings, enum finding_level level, const char *area,
@@ -82,14 +83,14 @@ void findings_print(const struct findings *findings)
                  findings->warns == 1 ? "" : "s");
 }
 
-void findings_print_json(const struct findings *findings)
+int findings_print_json(const struct findings *findings)
 {
     json_t *document = json_pack("{s:s, s:b, s:i, s:i, s:O}", "version", ATTEMPTD_VERSION, "ready",
                                  (int)(findings->fails == 0), "failures", findings->fails,
                                  "warnings", findings->warns, "findings", findings->list);
-    (void)json_dumpf(document, stdout, JSON_INDENT(2));
-    (void)putchar('\n');
+    int code = document_print("doctor", document, JSON_INDENT(2));
     json_decref(document);
+    return code;
 }
 
 int findings_exit_code(const struct findings *findings)

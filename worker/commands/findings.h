@@ -12,7 +12,8 @@ enum finding_level { FINDING_OK, FINDING_FIXED, FINDING_WARN, FINDING_FAIL };
 struct findings {
     json_t *list; /* of {"level","area","what","next_step"} */
     int fails, warns;
-    int code; /* exit code of the worst failure: EX_UNAVAILABLE or EX_CONFIG */
+    bool whole; /* false: memory was short, and `list` has not all of them */
+    int code;   /* exit code of the worst failure: EX_UNAVAILABLE or EX_CONFIG */
 };
 
 bool findings_init(struct findings *findings);
@@ -27,7 +28,9 @@ void finding_add(struct findings *findings, enum finding_level level, const char
 void finding_unreachable(struct findings *findings, const char *area, const char *text);
 
 void findings_print(const struct findings *findings);
-void findings_print_json(const struct findings *findings);
+
+/* EX_OK, or EX_OSERR without memory. */
+int findings_print_json(const struct findings *findings);
 
 /* EX_OK when nothing failed. */
 int findings_exit_code(const struct findings *findings);

@@ -41,7 +41,8 @@ bool letter_read(struct letter *letter, struct bytes text, struct err *err)
     *letter = (struct letter){ 0 };
     letter->object = json_loadb(text.ptr, text.len, 0, NULL);
     if (letter->object == NULL)
-        return err_set(err, ERR_BUG, "json", "a dead letter came as no JSON object");
+        return err_set(err, ERR_RESOURCE, "json",
+                       "a dead letter came as no JSON object, or there is no memory for it");
     arena_init(&letter->arena, 4096, 0);
     letter->id = json_integer_value(json_object_get(letter->object, "id"));
     letter->topic = letter_text(letter, "topic");

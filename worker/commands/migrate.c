@@ -1,7 +1,7 @@
 #include "worker/commands/migrate.h"
 
-#include "common/hash.h"
 #include "worker/commands/command.h"
+#include "worker/commands/document.h"
 #include "worker/commands/migrate_dir.h"
 #include "worker/postgres/migrate.h"
 
@@ -260,9 +260,10 @@ static int validate(const struct migrate *migrate, struct pg_client *client)
     return code;
 }
 
-static void print_json(const struct migration_list *list)
+static int print_json(const struct migration_list *list)
 {
     json_t *array = json_array();
+    bool whole = array != NULL;
     for (size_t i = 0; i < list->count; i++) {
         const struct migration *m = &list->items[i];
         json_t *item =
@@ -270,14 +271,15 @@ static void print_json(const struct migration_list *list)
                       m->repeatable ? json_null() : json_integer(m->version), "name", m->name,
                       "repeatable", m->repeatable, "state", migration_state_name(m->state));
         if (m->applied_at[0])
-            (void)json_object_set_new(item, "applied_at", json_string(m->applied_at));
+            document_member(&whole, item, "applied_at", json_string(m->applied_at));
         if (m->has_checksum)
-            (void)json_object_set_new(item, "duration_ms", json_integer(m->duration_ms));
-        (void)json_array_append_new(array, item);
+            document_member(&whole, item, "duration_ms", json_integer(m->duration_ms));
+        document_item(&whole, array, item);
     }
-    (void)json_dumpf(array, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-    (void)putchar('\n');
+    int code =
+        document_print("migrate", whole ? array : NULL, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
     json_decref(array);
+    return code;
 }
 
 static void print_table(const struct migration_list *list)
@@ -295,12 +297,12 @@ static int show_status(const struct migrate *migrate, struct pg_client *client)
     struct err err = { 0 };
     if (!migrate_list(client, migrate->files, &list, &err))
         return command_fail("migrate", &err);
+    int code = EX_OK;
     if (migrate->json)
-        print_json(&list);
+        code = print_json(&list);
     else
         print_table(&list);
-    int code = EX_OK;
-    for (size_t i = 0; i < list.count; i++)
+    for (size_t i = 0; code == EX_OK && i < list.count; i++)
         if (list.items[i].state != MIGRATION_APPLIED && list.items[i].state != MIGRATION_UNKNOWN)
             code = 1;
     migration_list_free(&list);
@@ -336,8 +338,6 @@ static int with_database(const struct settings *settings, struct migrate *migrat
     };
     struct err err = { 0 };
     struct pg_client *client = NULL;
-    if (!hash_init())
-        return EX_SOFTWARE;
     if (!pg_client_connect(&options, &client, &err))
         return command_fail("migrate", &err);
     int code = work(migrate, client);

@@ -1,6 +1,7 @@
 #include "worker/commands/refresh.h"
 
 #include "worker/commands/command.h"
+#include "worker/commands/document.h"
 #include "worker/commands/facts.h"
 #include "worker/postgres/refresh.h"
 
@@ -32,6 +33,7 @@ struct job {
     struct pg_client *client;
     bool json, list, if_stale;
     json_t *results;
+    bool whole; /* false: memory was short, and `results` has not all of them */
     int code;
 };
 
@@ -42,7 +44,7 @@ static void report(struct job *job, const char *view, const struct refresh *refr
             json_pack("{s:s, s:I, s:I, s:I}", "view", view, "refreshes",
                       (json_int_t)refresh->refreshes, "position", (json_int_t)refresh->position,
                       "duration_ms", (json_int_t)refresh->duration_ms);
-        (void)json_array_append_new(job->results, item);
+        document_item(&job->whole, job->results, item);
     } else {
         (void)printf("%s refreshed in %" PRId64 " ms\n", view, refresh->duration_ms);
         (void)fflush(stdout);
@@ -63,8 +65,7 @@ static bool is_stale(struct job *job, const char *view)
 static void report_fresh(struct job *job, const char *view)
 {
     if (job->json)
-        (void)json_array_append_new(job->results,
-                                    json_pack("{s:s, s:b}", "view", view, "fresh", 1));
+        document_item(&job->whole, job->results, json_pack("{s:s, s:b}", "view", view, "fresh", 1));
     else
         (void)printf("%s is fresh\n", view);
 }
@@ -92,7 +93,7 @@ static void refresh_one(struct job *job, const char *view)
     if (job->json) {
         json_t *item =
             json_pack("{s:s, s:s, s:s}", "view", view, "error", err.text, "code", err.code);
-        (void)json_array_append_new(job->results, item);
+        document_item(&job->whole, job->results, item);
     }
 }
 
@@ -135,7 +136,7 @@ static int parse(int argc, char **argv, struct job *ret)
 
 int refresh_command(const struct settings *settings, int argc, char **argv)
 {
-    struct job job = { 0 };
+    struct job job = { .whole = true };
     int code = parse(argc, argv, &job);
     if (code != EX_OK)
         return code;
@@ -153,10 +154,10 @@ int refresh_command(const struct settings *settings, int argc, char **argv)
     for (int i = optind; i < argc && !job.list; i++)
         refresh_one(&job, argv[i]);
     if (job.json && !job.list) {
-        (void)json_dumpf(job.results, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
-        (void)putchar('\n');
+        code = document_print("refresh", job.whole ? job.results : NULL,
+                              JSON_INDENT(2) | JSON_PRESERVE_ORDER);
     }
     json_decref(job.results);
     pg_client_free(job.client);
-    return job.code;
+    return job.code != EX_OK ? job.code : code;
 }

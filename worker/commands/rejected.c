@@ -6,6 +6,7 @@
 
 #include "common/uuid.h"
 #include "worker/commands/command.h"
+#include "worker/commands/document.h"
 #include "worker/commands/escape.h"
 #include "worker/commands/facts.h"
 
@@ -152,14 +153,13 @@ static int list(const struct words *words, struct pg_client *db)
     json_t *document = facts_from_database(db, "rejected_list.sql", params, 6, &err);
     if (document == NULL)
         return command_fail("rejected", &err);
-    if (words->json) {
-        (void)json_dumpf(document, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
-        (void)putchar('\n');
-    } else {
+    int code = EX_OK;
+    if (words->json)
+        code = document_print("rejected", document, JSON_INDENT(2) | JSON_ENSURE_ASCII);
+    else
         print_list(document);
-    }
     json_decref(document);
-    return EX_OK;
+    return code;
 }
 
 /* ------------------------------------------------------------------------------------ show */

@@ -1,5 +1,6 @@
 #include "worker/commands/status.h"
 #include "worker/commands/command.h"
+#include "worker/commands/document.h"
 #include "worker/commands/facts.h"
 #include "worker/commands/kafka_setup.h"
 
@@ -50,15 +51,20 @@ static json_t *ask_topics(const struct settings *settings, struct kafka_admin *a
                           struct err *err)
 {
     json_t *topics = json_array();
-    for (int i = 0; i < TOPIC_COUNT; i++) {
+    bool whole = topics != NULL;
+    for (int i = 0; whole && i < TOPIC_COUNT; i++) {
         json_t *topic = facts_from_topic(admin, settings->topics[i], true, err);
         if (topic == NULL) {
             json_decref(topics);
             return NULL;
         }
-        (void)json_array_append_new(topics, topic);
+        document_item(&whole, topics, topic);
     }
-    return topics;
+    if (whole)
+        return topics;
+    json_decref(topics);
+    (void)err_set(err, ERR_RESOURCE, "memory", "no memory for what Kafka says");
+    return NULL;
 }
 
 static json_t *ask_kafka(const struct settings *settings, struct err *err)
@@ -88,12 +94,17 @@ static json_t *find_row(const json_t *database, const char *topic, size_t partit
     return NULL;
 }
 
-/* Puts log ends and lags into the rows of the ledger; partitions without a row get one. */
-static json_int_t join(json_t *database, const json_t *topics, const struct settings *settings)
+/*
+ * Puts log ends and lags into the rows of the ledger; partitions without a row get one. False when
+ * there is no memory for that.
+ */
+static bool join(json_t *database, const json_t *topics, const struct settings *settings,
+                 json_int_t *ret_lag)
 {
     size_t t, p;
     json_t *topic, *log;
-    json_int_t total = 0;
+    bool whole = true;
+    *ret_lag = 0;
     json_array_foreach(topics, t, topic)
     {
         const char *name = text(topic, "topic");
@@ -105,16 +116,16 @@ static json_int_t join(json_t *database, const json_t *topics, const struct sett
             if (row == NULL) {
                 row = json_pack("{s:s, s:I, s:I}", "topic", name, "partition", (json_int_t)p,
                                 "next_offset", (json_int_t)number(log, "low"));
-                (void)json_array_append_new(json_object_get(database, "partitions"), row);
+                document_item(&whole, json_object_get(database, "partitions"), row);
             }
             json_int_t lag = number(log, "end") - number(row, "next_offset");
-            total += lag;
-            (void)json_object_set_new(row, "log_start", json_integer(number(log, "low")));
-            (void)json_object_set_new(row, "log_end", json_integer(number(log, "end")));
-            (void)json_object_set_new(row, "lag", json_integer(lag));
+            *ret_lag += lag;
+            document_member(&whole, row, "log_start", json_integer(number(log, "low")));
+            document_member(&whole, row, "log_end", json_integer(number(log, "end")));
+            document_member(&whole, row, "lag", json_integer(lag));
         }
     }
-    return total;
+    return whole;
 }
 
 /* ----------------------------------------------------------------------------------- showing */
@@ -215,17 +226,17 @@ static void show(const json_t *database, const json_t *topics)
         show_topics(topics);
 }
 
-static void show_json(json_t *database, json_t *topics, json_int_t lag, const char *database_error,
-                      const char *kafka_error)
+static int show_json(json_t *database, json_t *topics, json_int_t lag, const char *database_error,
+                     const char *kafka_error)
 {
     bool both = database != NULL && topics != NULL;
     json_t *document =
         json_pack("{s:s, s:O?, s:O?, s:o, s:s?, s:s?}", "version", ATTEMPTD_VERSION, "database",
                   database, "topics", topics, "lag", both ? json_integer(lag) : json_null(),
                   "database_error", database_error, "kafka_error", kafka_error);
-    (void)json_dumpf(document, stdout, JSON_INDENT(2));
-    (void)putchar('\n');
+    int code = document_print("status", document, JSON_INDENT(2));
     json_decref(document);
+    return code;
 }
 
 int status_command(const struct settings *settings, int argc, char **argv)
@@ -253,13 +264,16 @@ int status_command(const struct settings *settings, int argc, char **argv)
         int other = json ? command_exit_code(&database_err) : command_fail("status", &database_err);
         code = code == EX_CONFIG ? code : other; /* waiting would not help: that comes first */
     }
-    json_int_t lag = database != NULL && topics != NULL ? join(database, topics, settings) : 0;
-    if (json)
-        show_json(database, topics, lag, database == NULL ? database_err.text : NULL,
-                  topics == NULL ? kafka_err.text : NULL);
+    json_int_t lag = 0;
+    int shown = EX_OK;
+    if (database != NULL && topics != NULL && !join(database, topics, settings, &lag))
+        shown = document_no_memory("status");
+    else if (json)
+        shown = show_json(database, topics, lag, database == NULL ? database_err.text : NULL,
+                          topics == NULL ? kafka_err.text : NULL);
     else
         show(database, topics);
     json_decref(database);
     json_decref(topics);
-    return code;
+    return code == EX_OK ? shown : code;
 }
