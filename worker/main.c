@@ -23,8 +23,12 @@ int main(int argc, char **argv)
 {
     /* A reader that went away is an error of the write, not a signal. */
     (void)signal(SIGPIPE, SIG_IGN);
-    if (!fill_standard_files())
+    if (!fill_standard_files()) {
+        (void)fputs("attemptd: standard input, output and error are not all open, and /dev/null "
+                    "cannot stand in for them\n",
+                    stderr);
         return EX_OSERR;
+    }
     int code = command_main(argc, argv);
     if (fflush(stdout) != 0 || ferror(stdout))
         return code == EX_OK ? EX_IOERR : code;

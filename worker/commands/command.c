@@ -1,4 +1,5 @@
 #include "worker/commands/command.h"
+#include "common/hash.h"
 #include "common/nearest.h"
 
 #include <stdarg.h>
@@ -115,6 +116,10 @@ int command_main(int argc, char **argv)
     int code = EX_OK;
     if (answer_without_settings(argc, argv, &code))
         return code;
+    if (!hash_init()) {
+        (void)fputs("attemptd: libsodium has no randomness: is there a /dev/urandom?\n", stderr);
+        return EX_OSERR;
+    }
     struct err err;
     struct settings *settings = settings_load(argc, argv, &argc, &err);
     if (settings == NULL) {
