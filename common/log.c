@@ -1,6 +1,5 @@
 #include "common/log.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -169,10 +168,16 @@ void log_line(const struct log *log, enum log_level level, const char *message,
     if (level < log->level)
         return;
     char line[LOG_LINE_MAX];
-    size_t len = log_format(log, level, message, fields, line);
-    /* A log that cannot be written is no reason to stop the work. */
-    while (write(log->fd, line, len) < 0 && errno == EINTR)
-        continue;
+    uint64_t lost = log->sink->lost;
+    if (!log_sink_ready(log->sink))
+        return;
+    if (lost > 0) {
+        size_t len = log_format(log, LEVEL_WARN, "lines are missing here: nobody read the log",
+                                FIELDS(FIELD_INT("lines", lost)), line);
+        log->sink->lost = 0;
+        log_sink_write(log->sink, line, len);
+    }
+    log_sink_write(log->sink, line, log_format(log, level, message, fields, line));
 }
 
 const char *log_level_name(enum log_level level)
@@ -190,12 +195,12 @@ const char *log_level_name(enum log_level level)
     return "info";
 }
 
-void log_init(struct log *log, int fd, const char *form, const char *level)
+void log_init(struct log *log, struct log_sink *sink, const char *form, const char *level)
 {
-    *log = (struct log){ .fd = fd, .level = LEVEL_INFO, .clock = clock_system() };
-    log->form = form != NULL ? strcmp(form, "json") == 0 ? LOG_FORM_JSON : LOG_FORM_HUMAN
-                : isatty(fd) ? LOG_FORM_HUMAN
-                             : LOG_FORM_JSON;
+    *log = (struct log){ .sink = sink, .level = LEVEL_INFO, .clock = clock_system() };
+    log->form = form != NULL       ? strcmp(form, "json") == 0 ? LOG_FORM_JSON : LOG_FORM_HUMAN
+                : isatty(sink->fd) ? LOG_FORM_HUMAN
+                                   : LOG_FORM_JSON;
     for (enum log_level l = LEVEL_DEBUG; level != NULL && l <= LEVEL_ERROR; l++) {
         if (strcmp(log_level_name(l), level) == 0)
             log->level = l;

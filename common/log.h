@@ -16,6 +16,7 @@
 #define COMMON_LOG_H
 
 #include "common/clock.h"
+#include "common/log_sink.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -50,7 +51,7 @@ struct log_field {
     }
 
 struct log {
-    int fd;
+    struct log_sink *sink;
     enum log_form form;
     enum log_level level; /* lines below it are not written */
     struct clock clock;
@@ -59,9 +60,9 @@ struct log {
 
 /*
  * Words as in the settings: form "human", "json" or NULL (human on a terminal), level "debug",
- * "info", "warn", "error" (anything else is info). Owns nothing.
+ * "info", "warn", "error" (anything else is info). Owns nothing: `sink` must outlive the log.
  */
-void log_init(struct log *log, int fd, const char *form, const char *level);
+void log_init(struct log *log, struct log_sink *sink, const char *form, const char *level);
 
 /* `fields` is made with FIELDS(), or NULL. */
 void log_line(const struct log *log, enum log_level level, const char *message,

@@ -16,6 +16,7 @@ static char line[LOG_LINE_MAX + 1];
 static const char *told(const struct note *note)
 {
     struct log log;
+    struct log_sink sink;
     struct journal_log journal;
     struct settings *settings = calloc(1, sizeof *settings);
     assert_non_null(settings);
@@ -23,13 +24,15 @@ static const char *told(const struct note *note)
                    "dev.attempt.writes");
     int file = memfd_create("log", 0);
     assert_true(file >= 0);
-    log_init(&log, file, "json", "info");
+    log_sink_init(&sink, file);
+    log_init(&log, &sink, "json", "info");
     journal_log_init(&journal, &log, settings);
     struct journal port = journal_log_port(&journal);
     port.note(port.self, note);
     ssize_t len = pread(file, line, LOG_LINE_MAX, 0);
     assert_true(len > 0);
     line[len] = '\0';
+    log_sink_release(&sink);
     (void)close(file);
     free(settings);
     return line;

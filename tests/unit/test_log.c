@@ -1,10 +1,13 @@
 #include "common/log.h"
 
+#include <fcntl.h>
 #include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -16,7 +19,7 @@ static int64_t fixed_wall_us(void *self)
 
 static struct log make(enum log_form form)
 {
-    return (struct log){ .fd = 2, .form = form, .clock = { .wall_us = fixed_wall_us } };
+    return (struct log){ .form = form, .clock = { .wall_us = fixed_wall_us } };
 }
 
 static const char *format(const struct log *log, const char *message,
@@ -80,12 +83,74 @@ static void test_log_words(void **state)
 {
     (void)state;
     struct log log;
-    log_init(&log, 2, "json", "error");
+    struct log_sink sink;
+    log_sink_init(&sink, 2);
+    log_init(&log, &sink, "json", "error");
     assert_int_equal(log.form, LOG_FORM_JSON);
     assert_int_equal(log.level, LEVEL_ERROR);
-    log_init(&log, 2, "human", NULL);
+    log_init(&log, &sink, "human", NULL);
     assert_int_equal(log.form, LOG_FORM_HUMAN);
     assert_int_equal(log.level, LEVEL_INFO);
+    log_sink_release(&sink);
+}
+
+/* Reads what there is; returns how many lines that was, and how many of them tell of lost ones. */
+static unsigned read_lines(int fd, unsigned *ret_tell)
+{
+    static char text[4 << 20];
+    unsigned lines = 0;
+    size_t len = 0;
+    for (ssize_t got; (got = read(fd, text + len, sizeof text - 1 - len)) > 0;)
+        len += (size_t)got;
+    text[len] = '\0';
+    *ret_tell = 0;
+    for (char *at = text, *end; (end = strchr(at, '\n')) != NULL; at = end + 1, lines++) {
+        *end = '\0';
+        assert_true(strncmp(at, "2026-03-01T", 11) == 0);
+        *ret_tell += strstr(at, "lines are missing here: nobody read the log lines=") != NULL;
+    }
+    return lines;
+}
+
+/* Nobody reads: a log of 10,000 lines goes on, and afterwards says how many are missing. */
+static void check_stuck_reader(int reader, int writer)
+{
+    (void)alarm(30); /* a log that waits would wait for ever */
+    struct log_sink sink;
+    log_sink_init(&sink, writer);
+    struct log log = make(LOG_FORM_HUMAN);
+    log.sink = &sink;
+    struct clock clock = clock_system();
+    int64_t begun_ms = clock_monotonic_ms(&clock);
+    for (int i = 0; i < 10000; i++)
+        log_line(&log, LEVEL_WARN, "it rains", FIELDS(FIELD_TEXT("text", "and it goes on so")));
+    assert_in_range(clock_monotonic_ms(&clock) - begun_ms, 0, 5000);
+    assert_true(sink.lost > 0);
+    uint64_t lost = sink.lost;
+    assert_int_equal(fcntl(reader, F_SETFL, O_NONBLOCK), 0);
+    unsigned tell;
+    assert_int_equal(read_lines(reader, &tell), 10000 - lost);
+    assert_int_equal(tell, 0);
+    log_line(&log, LEVEL_WARN, "the sun shines", NULL);
+    assert_int_equal(read_lines(reader, &tell), 2);
+    assert_int_equal(tell, 1);
+    assert_int_equal(sink.lost, 0);
+    /* Whoever shares the writing end still has it as it was. */
+    assert_int_equal(fcntl(writer, F_GETFL) & O_NONBLOCK, 0);
+    log_sink_release(&sink);
+    (void)close(reader);
+    (void)close(writer);
+    (void)alarm(0);
+}
+
+static void test_log_never_waits_for_its_reader(void **state)
+{
+    (void)state;
+    int pair[2];
+    assert_int_equal(pipe(pair), 0);
+    check_stuck_reader(pair[0], pair[1]);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    check_stuck_reader(pair[0], pair[1]);
 }
 
 int main(void)
@@ -96,6 +161,7 @@ int main(void)
         cmocka_unit_test(test_log_cannot_be_forged),
         cmocka_unit_test(test_log_long_lines_stay_json),
         cmocka_unit_test(test_log_words),
+        cmocka_unit_test(test_log_never_waits_for_its_reader),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

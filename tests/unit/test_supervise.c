@@ -89,7 +89,9 @@ static bool settled(void *self, const json_t *status, int *ret_code)
 static int run(const char *kind, struct watch *watch)
 {
     struct log log;
-    log_init(&log, 2, "json", "error");
+    struct log_sink sink;
+    log_sink_init(&sink, 2);
+    log_init(&log, &sink, "json", "error");
     char name[] = "worker", word[32];
     (void)snprintf(word, sizeof word, "%s", kind);
     char *argv[] = { name, word, NULL };

@@ -172,10 +172,14 @@ int run_command(const struct settings *settings, int argc, char **argv)
     if (optind < argc)
         return command_usage("run", "'%s' is one word too many", argv[optind]);
     struct log log;
-    log_init(&log, STDERR_FILENO, settings->log, settings->log_level);
+    struct log_sink sink;
+    log_sink_init(&sink, STDERR_FILENO);
+    log_init(&log, &sink, settings->log, settings->log_level);
     struct supervised supervised;
     supervised_init(&supervised);
-    if (settings->workers > 1 && !supervised.on)
-        return supervise_drained(settings, &log, drain);
-    return run_worker(settings, &log, &supervised, drain);
+    int code = settings->workers > 1 && !supervised.on
+                   ? supervise_drained(settings, &log, drain)
+                   : run_worker(settings, &log, &supervised, drain);
+    log_sink_release(&sink);
+    return code;
 }
