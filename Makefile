@@ -108,6 +108,30 @@ $(ENGINE_COST): $(BUILD)/tests/bench/engine_cost.o $(LIBS)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# The program and what drives its adapters, with every call that can fail behind a wrapper.
+TORTURE      := $(BUILD)/tests/torture/attemptd
+TORTURE_OBJ  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/torture/*.c)) $(BUILD)/gen/wrappers.o
+$(BUILD)/gen/wrappers.c: tests/torture/calls.list tests/torture/wrappers.awk
+	@mkdir -p $(@D)
+	$(call say,WRAP,$@)
+	$(Q)awk -f tests/torture/wrappers.awk tests/torture/calls.list >$@
+
+$(TORTURE): $(BUILD)/worker/main.o $(TORTURE_OBJ) $(LIBS) tests/torture/calls.list
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) $$(awk -v flags=1 -f tests/torture/wrappers.awk tests/torture/calls.list) \
+	    -o $@ $(filter %.o %.a,$^) $(LDLIBS)
+
+.PHONY: torture check-torture torture-programs
+torture-programs: $(TORTURE)
+
+torture: $(BUILD)/attemptd ## every call of ours that can fail fails once, at every position
+	@$(MAKE) --no-print-directory SANITIZE=1 torture-programs
+	@tests/torture/run
+
+check-torture: $(BUILD)/attemptd ## the same in a minute, at some of them
+	@$(MAKE) --no-print-directory SANITIZE=1 torture-programs
+	@tests/torture/run --short
+
 SCHEDULES := $(if $(SANITIZE),1500,10000)
 
 .PHONY: check check-unit check-sim check-pg check-kafka
