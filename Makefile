@@ -134,7 +134,7 @@ check-torture: $(BUILD)/attemptd ## the same in a minute, at some of them
 
 SCHEDULES := $(if $(SANITIZE),1500,10000)
 
-.PHONY: check check-unit check-sim check-pg check-kafka
+.PHONY: check check-unit check-sim check-pg check-pg18 check-kafka
 check: check-unit check-sim check-model ## unit tests, simulation, model: seconds, no network
 
 # All of a kind are run, whatever one of them says.
@@ -181,6 +181,9 @@ mutants: ## plant bugs, see them caught by the simulation
 
 check-pg: $(PG_TESTS) $(BUILD)/attemptd ## tests on a private PostgreSQL
 	$(call run_each,$(PG_TESTS))
+
+check-pg18: ## the same on PostgreSQL 18, which is fetched (amd64)
+	@bin=$$(compose/postgres fetch) && PG_BIN=$$bin $(MAKE) --no-print-directory check-pg
 
 check-kafka: $(KAFKA_TESTS) ## tests of the Kafka adapter
 	$(call run_each,$(KAFKA_TESTS))
@@ -230,11 +233,15 @@ bench-smoke: $(BUILD)/attemptd $(BENCHMARK) ## the same, tiny: are the tables wh
 test: deps ## everything: unit, simulation, PostgreSQL, Kafka, end to end
 	@tests/all
 
+.PHONY: diagram
+diagram: $(BUILD)/attemptd ## draw migrations/schema.svg anew, with Graphviz
+	@migrations/diagram update
+
 .PHONY: format lint hdr-check install clean help
 HEADERS := $(wildcard common/*.h worker/*.h worker/*/*.h)
 SOURCES := $(wildcard common/*.[ch] worker/*.[ch] worker/*/*.[ch] tests/*/*.[ch])
 SCRIPTS := $(wildcard compose/deps compose/demo compose/kafka compose/local-stack compose/postgres \
-             tests/all tests/e2e/run tests/fuzz/run tests/model/check .ci/run)
+             migrations/diagram tests/all tests/e2e/run tests/fuzz/run tests/model/check .ci/run)
 format: ## clang-format in place
 	clang-format -i $(SOURCES)
 

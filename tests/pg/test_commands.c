@@ -157,6 +157,25 @@ static void test_doctor_gives_the_grants(void **state)
     PQfinish(super);
 }
 
+/* The committed diagram is that of the migrations; if not: `make diagram`. */
+static void test_the_diagram_is_that_of_the_schema(void **state)
+{
+    (void)state;
+    char url[PRIVATE_PG_URL_BYTES];
+    char command[PRIVATE_PG_URL_BYTES + 256];
+    struct err err = { 0 };
+    assert_true(private_pg_database(pg_group_server(), false, false, url, &err));
+    program_says(url, "migrate up", 0, "applied");
+    (void)snprintf(command, sizeof command,
+                   "DATABASE_URL='%s' migrations/diagram | diff -u migrations/schema.dot - >&2",
+                   url);
+    if (system(command) != 0)
+        fail_msg("migrations/schema.dot is not what the migrations give: run 'make diagram'");
+    if (system("grep -q \"md5 $(md5sum <migrations/schema.dot | cut -c 1-32) \" "
+               "migrations/schema.svg") != 0)
+        fail_msg("migrations/schema.svg is not of schema.dot: run 'make diagram'");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -167,6 +186,7 @@ int main(void)
         TEST(test_show_has_all_of_an_attempt),
         TEST(test_a_server_that_refuses_is_told_from_one_that_is_away),
         TEST(test_doctor_gives_the_grants),
+        cmocka_unit_test(test_the_diagram_is_that_of_the_schema),
     };
     return cmocka_run_group_tests_name("commands", tests, pg_group_start, pg_group_stop);
 }

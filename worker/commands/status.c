@@ -12,7 +12,9 @@
 const char status_help[] =
     "Shows where everything stands, once: the ledger and its lag behind the logs, outcomes,\n"
     "attempts, rejected writes, dead letters, views. What PostgreSQL says is the truth about\n"
-    "progress, whichever workers run. Reads from DATABASE_REPLICA_URL if there is one.\n"
+    "progress, whichever workers run. Reads from DATABASE_REPLICA_URL if there is one. It takes some\n"
+    "milliseconds however large the tables are: beyond 10,000, attempts and submits are the server's\n"
+    "estimate ('about'), letters and changes are counted up to 10,000.\n"
     "\n"
     "Options:\n"
     "  --json    as one JSON document\n"
@@ -155,6 +157,12 @@ static void show_partitions(const json_t *database)
         (void)puts("(nothing yet)");
 }
 
+/* Beyond some thousands it is the server's estimate. */
+static const char *about(const json_t *object, const char *key)
+{
+    return json_is_true(json_object_get(object, key)) ? "about " : "";
+}
+
 static void show_totals(const json_t *database)
 {
     const json_t *outcomes = json_object_get(database, "outcomes");
@@ -165,8 +173,9 @@ static void show_totals(const json_t *database)
                  number(outcomes, "records"), number(outcomes, "applied"),
                  number(outcomes, "duplicate"), number(outcomes, "stale"), number(outcomes, "late"),
                  number(outcomes, "dead"), number(outcomes, "gaps"));
-    (void)printf("attempts  %lld in %lld exams, %lld submitted, %lld without a start\n",
-                 number(attempts, "attempts"), number(database, "exams"),
+    (void)printf("attempts  %s%lld in %lld exams, %s%lld submitted, %lld without a start\n",
+                 about(attempts, "attempts_estimated"), number(attempts, "attempts"),
+                 number(database, "exams"), about(attempts, "submitted_estimated"),
                  number(attempts, "submitted"), number(attempts, "without_start"));
     (void)printf("activity  about %lld events\n", number(database, "activity_events_estimate"));
     (void)printf("rejected  %lld stale, %lld late\n", number(rejected, "stale"),
