@@ -47,7 +47,8 @@ static void assert_says(const char *text, const char *part)
 static void test_a_halt_names_the_command_to_go_on(void **state)
 {
     (void)state;
-    static const char *const reasons[] = { "log_start", "log_end", "anchor", "ledger_missing" };
+    static const char *const reasons[] = { "log_start", "log_end", "anchor", "ledger_missing",
+                                           "ledger_behind" };
     struct err err = { .text = "why it is so" };
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
         const char *text = told(&(struct note){ .kind = NOTE_HALTED,
