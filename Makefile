@@ -173,7 +173,7 @@ $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(LIBS)
 VALGRIND     := valgrind -q --leak-check=full --errors-for-leak-kinds=definite$(comma)indirect \
                 --error-exitcode=9 --child-silent-after-fork=yes
 valgrind: $(UNIT_TESTS) $(PG_TESTS) $(BUILD)/attemptd ## unit and PostgreSQL tests under valgrind
-	@rc=0; export CASES=$(or $(CASES),100); for t in $(UNIT_TESTS) $(PG_TESTS); do \
+	@rc=0; export CASES=$(or $(CASES),100) PATIENCE=10; for t in $(UNIT_TESTS) $(PG_TESTS); do \
 	    $(VALGRIND) $$t || { echo "valgrind: $$t"; rc=1; }; done; exit $$rc
 
 mutants: ## plant bugs, see them caught by the simulation

@@ -224,3 +224,10 @@ int pg_test_close(void **state)
     PQfinish(*state);
     return 0;
 }
+
+int private_pg_patience(void)
+{
+    const char *times = getenv("PATIENCE");
+    long value = times != NULL ? strtol(times, NULL, 10) : 1;
+    return value >= 1 && value <= 100 ? (int)value : 1;
+}

@@ -33,6 +33,10 @@ void private_pg_stop(struct private_pg *pg);
 /* Stops (`mode`: fast, immediate or kill) and starts the server: to test lost connections. */
 bool private_pg_restart(struct private_pg *pg, const char *mode, struct err *err);
 
+/* How much longer than usual to wait for a server: PATIENCE in the environment (valgrind), else 1.
+ */
+int private_pg_patience(void);
+
 /*
  * A new database, owned by the role attemptd, into `url` (PRIVATE_PG_URL_BYTES). With `migrated` it
  * has all migrations. `as_superuser` chooses whose URL it is.

@@ -44,7 +44,8 @@ int rig_open(void **state)
     enter_version(rig->db);
     rig->options.session = pg_session_options_default();
     rig->options.session.conninfo = rig->url;
-    rig->options.session.lock_timeout_ms = 1000;
+    rig->options.session.connect_timeout_ms *= private_pg_patience();
+    rig->options.session.lock_timeout_ms = 1000 * private_pg_patience();
     rig->options.topics[TOPIC_WRITES] = "t.attempt.writes";
     rig->options.topics[TOPIC_ACTIVITY] = "t.attempt.activity";
     rig->options.topics[TOPIC_REFRESH] = "t.view.refresh";
@@ -79,7 +80,8 @@ enum store_state rig_run_on(struct store *port, struct store_call *call, struct 
             return state;
         struct pollfd fd = { pg_session_fd(session), pg_session_events(session), 0 };
         int64_t wait_ms = pg_session_wait_ms(session);
-        if (poll(&fd, 1, wait_ms < 0 || wait_ms > 10000 ? 10000 : (int)wait_ms) == 0)
+        int most_ms = 10000 * private_pg_patience();
+        if (poll(&fd, 1, wait_ms < 0 || wait_ms > most_ms ? most_ms : (int)wait_ms) == 0)
             fail_msg("the store hangs");
     }
 }

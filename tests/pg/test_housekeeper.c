@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#define PATIENCE_MS 10000
+#define PATIENCE_MS (10000 * (int64_t)private_pg_patience())
 #define A           "'11111111-1111-4111-8111-111111111111'"
 
 /* What one housekeeper told and wanted published. */

@@ -34,6 +34,7 @@ static int open_fixture(void **state)
         return -1;
     f->options = pg_session_options_default();
     f->options.conninfo = f->url;
+    f->options.connect_timeout_ms *= private_pg_patience();
     pg_params_init(&f->params);
     *state = f;
     return 0;
@@ -55,7 +56,8 @@ static enum pg_state run(struct fixture *f)
     while ((state = pg_session_step(f->session, &f->err)) == PG_BUSY) {
         struct pollfd fd = { pg_session_fd(f->session), pg_session_events(f->session), 0 };
         int64_t wait_ms = pg_session_wait_ms(f->session);
-        if (poll(&fd, 1, wait_ms < 0 ? 10000 : (int)wait_ms) == 0 && wait_ms < 0)
+        int most_ms = 10000 * private_pg_patience();
+        if (poll(&fd, 1, wait_ms < 0 ? most_ms : (int)wait_ms) == 0 && wait_ms < 0)
             fail_msg("the session hangs");
     }
     return state;

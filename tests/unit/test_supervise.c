@@ -25,6 +25,9 @@ struct worker {
     struct event_base *base;
 };
 
+/* Not /proc/self/exe, which under valgrind is valgrind. */
+static const char *this_program;
+
 static void on_stop(void *self)
 {
     struct worker *worker = self;
@@ -97,7 +100,7 @@ static int run(const char *kind, struct watch *watch)
     char *argv[] = { name, word, NULL };
     struct supervise_options options = supervise_options_default();
     options.log = &log;
-    options.program = "/proc/self/exe";
+    options.program = this_program;
     options.argv = argv;
     options.restart_base_ms = 20;
     options.restart_cap_ms = 100;
@@ -149,6 +152,7 @@ int main(int argc, char **argv)
 {
     if (argc > 1)
         return work(argv[1]);
+    this_program = argv[0];
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_supervise_starts_and_stops),
         cmocka_unit_test(test_supervise_ends_on_sigterm),
