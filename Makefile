@@ -91,9 +91,12 @@ $(BUILD)/tests/$(1)/test_%: $(BUILD)/tests/$(1)/test_%.o $(call test_helpers,$(1
 endef
 $(foreach kind,unit pg kafka,$(eval $(call test_program_rule,$(kind))))
 
+COUNT_MEMORY := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+$(BUILD)/tests/unit/test_allocations: LDFLAGS += $(COUNT_MEMORY)
+
 $(BUILD)/tests/simulate: $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/sim/*.c)) $(LIBS)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS) -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc -o $@ $^ $(LDLIBS)
+	$(Q)$(CC) $(LDFLAGS) $(COUNT_MEMORY) -o $@ $^ $(LDLIBS)
 
 # The parts of the benchmark that are measured by themselves; tests/bench/run calls them.
 BENCHMARK    := $(BUILD)/tests/benchmark

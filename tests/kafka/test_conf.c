@@ -50,6 +50,8 @@ static void test_conf_fixes_what_matters(void **state)
     assert_in_force(KAFKA_CONSUMER, "partition.assignment.strategy", "range,roundrobin");
     assert_in_force(KAFKA_CONSUMER, "queued.max.messages.kbytes", "20000");
     assert_in_force(KAFKA_CONSUMER, "queued.min.messages", "100000");
+    assert_in_force(KAFKA_CONSUMER, "fetch.message.max.bytes", "1048576");
+    assert_in_force(KAFKA_CONSUMER, "fetch.wait.max.ms", "100");
     assert_in_force(KAFKA_CONSUMER, "topic.metadata.refresh.interval.ms", "10000");
     assert_in_force(KAFKA_READER, "auto.offset.reset", "error");
     assert_in_force(KAFKA_PUBLISHER, "enable.idempotence", "false");
@@ -150,12 +152,14 @@ static void test_prefetch_from_budget(void **state)
     struct err err;
     int kbytes = 0;
     assert_true(kafka_prefetch_kbytes((size_t)256 << 20, 8, &kbytes, &err));
-    assert_int_equal(kbytes, 32768);
+    assert_int_equal(kbytes, 16384);
+    assert_true(kafka_prefetch_kbytes((size_t)64 << 20, 48, &kbytes, &err));
+    assert_int_equal(kbytes, 682);
     assert_true(kafka_prefetch_kbytes((size_t)8 << 30, 8, &kbytes, &err));
     assert_int_equal(kbytes, KAFKA_PREFETCH_KBYTES_MAX);
-    assert_false(kafka_prefetch_kbytes((size_t)64 << 20, 48, &kbytes, &err));
+    assert_false(kafka_prefetch_kbytes((size_t)64 << 20, 101, &kbytes, &err));
     assert_string_equal(err.code, "memory");
-    assert_non_null(strstr(err.text, "384 MB"));
+    assert_non_null(strstr(err.text, "76 MB"));
 }
 
 int main(void)

@@ -2,12 +2,16 @@
 #include "worker/kafka/kafka_admin.h"
 #include "worker/kafka/kafka_publisher.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #define MB ((size_t)1 << 20)
 
 /* A batch, twice, and the plan and the recall list, which may take as much again. */
 #define BATCH_PARTS   4
-#define BATCH_SHARE   32 /* one part is this fraction of the budget */
-#define PROCESS_BYTES (16 * MB)
+#define BATCH_SHARE   10 /* one part is this fraction of the budget */
+#define PROCESS_BYTES (24 * MB)
 
 /* All changes of a batch may be of one attempt, and PostgreSQL takes no JSON document of 256 MB. */
 #define BATCH_BYTES_MAX (128 * MB)
@@ -56,11 +60,10 @@ bool memory_plan(const struct settings *settings, const struct kafka_options *ka
     if (batch < batch_min)
         batch = batch_min;
     size_t fixed = BATCH_PARTS * batch + KAFKA_PUBLISHER_BYTES_MAX + PROCESS_BYTES;
-    size_t needed = fixed + ours * KAFKA_PREFETCH_KBYTES_MIN * 1024;
+    size_t needed = fixed + kafka_prefetch_bytes_min(ours);
     if (budget < needed) {
         /* With a larger budget the batches' share grows too; find where both fit. */
-        size_t floor =
-            KAFKA_PUBLISHER_BYTES_MAX + PROCESS_BYTES + ours * KAFKA_PREFETCH_KBYTES_MIN * 1024;
+        size_t floor = KAFKA_PUBLISHER_BYTES_MAX + PROCESS_BYTES + kafka_prefetch_bytes_min(ours);
         size_t enough = floor * BATCH_SHARE / (BATCH_SHARE - BATCH_PARTS);
         if (enough < floor + BATCH_PARTS * batch_min)
             enough = floor + BATCH_PARTS * batch_min;
@@ -71,4 +74,13 @@ bool memory_plan(const struct settings *settings, const struct kafka_options *ka
     }
     ret->batch_bytes = batch;
     return kafka_prefetch_kbytes(budget - fixed, ours, &ret->prefetch_kbytes, err);
+}
+
+void memory_keep(void)
+{
+#ifdef __GLIBC__
+    (void)mallopt(M_ARENA_MAX, 1);
+    (void)mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    (void)mallopt(M_TRIM_THRESHOLD, 128 << 20);
+#endif
 }

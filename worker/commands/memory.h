@@ -21,4 +21,11 @@ struct memory_plan {
 bool memory_plan(const struct settings *settings, const struct kafka_options *kafka,
                  const struct log *log, struct memory_plan *ret, struct err *err);
 
+/*
+ * How the process keeps the memory it has. Records wander from librdkafka's threads to ours, a
+ * megabyte and more at a time: with an arena a thread, and large pieces given back at once, a tenth
+ * of the work would be pages that are taken and cleared anew. Call once, before any thread.
+ */
+void memory_keep(void);
+
 #endif

@@ -473,6 +473,7 @@ int worker_run(const struct worker_options *options, bool *ret_restart)
     struct err err;
     w.begun_ms = now_ms(&w);
     journal_log_init(&w.journal, w.log, w.settings);
+    memory_keep();
     /* HTTP first: a taken port is found out before the group is disturbed. */
     if (!make_loop(&w, &err) || !make_http(&w, &err) || !make_drain(&w, &err) ||
         !make_adapters(&w, &err)) {

@@ -61,6 +61,8 @@ static bool is_producer(enum kafka_role role)
     return role == KAFKA_PUBLISHER || role == KAFKA_PRODUCER;
 }
 
+#define FETCH_BYTES_MAX 1048576 /* of one partition: librdkafka's own */
+
 #define TEXT(number)    TEXT_OF(number)
 #define TEXT_OF(number) #number
 
@@ -71,6 +73,17 @@ static const struct fixed_property chosen[] = {
     { "session.timeout.ms", TEXT(KAFKA_SESSION_TIMEOUT_MS), NULL },
     { "topic.metadata.refresh.interval.ms", "10000", NULL }, /* new partitions within 20 s */
     { "topic.metadata.propagation.max.ms", "5000", NULL },   /* then a missing topic is told */
+    { NULL, NULL, NULL },
+};
+
+/* The same for who reads; the second has its name since librdkafka 2.2. See
+ * kafka_prefetch_kbytes(). */
+static const struct fixed_property chosen_for_reading[] = {
+    { "fetch.wait.max.ms", "100", NULL },
+    { NULL, NULL, NULL },
+};
+static const struct fixed_property chosen_if_known[] = {
+    { "fetch.queue.backoff.ms", "50", NULL },
     { NULL, NULL, NULL },
 };
 
@@ -220,6 +233,23 @@ static bool conf_set_all(rd_kafka_conf_t *conf, const struct fixed_property *pro
     return true;
 }
 
+static void conf_set_if_known(rd_kafka_conf_t *conf, const struct fixed_property *properties)
+{
+    char text[512];
+    for (const struct fixed_property *p = properties; p->name != NULL; p++)
+        (void)rd_kafka_conf_set(conf, p->name, p->value, text, sizeof text);
+}
+
+static bool conf_set_prefetch(rd_kafka_conf_t *conf, int kbytes, struct err *err)
+{
+    char text[16];
+    (void)snprintf(text, sizeof text, "%d", kbytes);
+    if (!conf_set(conf, "queued.max.messages.kbytes", text, err))
+        return false;
+    (void)snprintf(text, sizeof text, "%d", kbytes < 1024 ? kbytes * 1024 : FETCH_BYTES_MAX);
+    return conf_set(conf, "fetch.message.max.bytes", text, err);
+}
+
 static bool conf_set_own(rd_kafka_conf_t *conf, const struct kafka_options *options,
                          struct err *err)
 {
@@ -264,6 +294,14 @@ static bool conf_fill(rd_kafka_conf_t *conf, const struct kafka_options *options
     if (options->bootstrap_servers == NULL || *options->bootstrap_servers == '\0')
         return err_set(err, ERR_HALT, "bootstrap",
                        "no Kafka broker is named: set KAFKA_BOOTSTRAP_SERVERS to host:port");
+    if (!is_producer(role)) {
+        conf_set_if_known(conf, chosen_if_known);
+        if (!conf_set_all(conf, chosen_for_reading, err))
+            return false;
+    }
+    if (role == KAFKA_CONSUMER && options->prefetch_kbytes > 0 &&
+        !conf_set_prefetch(conf, options->prefetch_kbytes, err))
+        return false;
     if (!conf_set_all(conf, chosen, err) || !conf_set_own(conf, options, err) ||
         !conf_set_all(conf, fixed_for_all, err) || !conf_set_all(conf, fixed_for(role), err))
         return false;
@@ -274,12 +312,6 @@ static bool conf_fill(rd_kafka_conf_t *conf, const struct kafka_options *options
     if (!is_producer(role) &&
         !conf_set(conf, "group.id", options->group ? options->group : "attemptd", err))
         return false;
-    if (role == KAFKA_CONSUMER && options->prefetch_kbytes > 0) {
-        char kbytes[16];
-        (void)snprintf(kbytes, sizeof kbytes, "%d", options->prefetch_kbytes);
-        if (!conf_set(conf, "queued.max.messages.kbytes", kbytes, err))
-            return false;
-    }
     if (!kafka_options_debug(options))
         rd_kafka_conf_set_log_cb(conf, on_log);
     return role != KAFKA_CONSUMER || conf_add_debug_topic(conf, err);
@@ -336,9 +368,10 @@ struct rd_kafka_s *kafka_client_start(struct rd_kafka_conf_s *conf, enum kafka_r
 
 bool kafka_prefetch_kbytes(size_t budget_bytes, size_t partitions, int *ret_kbytes, struct err *err)
 {
-    size_t share_kbytes = budget_bytes / 1024 / (partitions ? partitions : 1);
+    size_t payload_kbytes = budget_bytes / KAFKA_PREFETCH_OVERHEAD / 1024;
+    size_t share_kbytes = payload_kbytes / (partitions ? partitions : 1);
     if (share_kbytes < KAFKA_PREFETCH_KBYTES_MIN) {
-        size_t mbytes = (partitions * KAFKA_PREFETCH_KBYTES_MIN + 1023) / 1024;
+        size_t mbytes = (kafka_prefetch_bytes_min(partitions) + (1 << 20) - 1) >> 20;
         return err_set(err, ERR_HALT, "memory",
                        "%zu partitions need %zu MB for records read ahead, and the budget leaves "
                        "%zu MB: raise ATTEMPTD_MEMORY_MB by %zu, or run more workers",
