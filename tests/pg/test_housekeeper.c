@@ -31,6 +31,8 @@ struct fixture {
     struct sql_submit last_submit;
     enum housekeeper_jobs jobs;
     int changes, views, refreshed, failed, partitions, unconfirmed, troubles;
+    int balances;       /* told */
+    int64_t difference; /* in the last */
     int64_t last_revision, last_refresh;
     char last_view[64], last_error[256];
 };
@@ -65,6 +67,11 @@ static void note(void *self, const struct housekeeper_note *note)
     f->partitions += note->kind == HOUSEKEEPER_PARTITION;
     f->unconfirmed += note->kind == HOUSEKEEPER_UNCONFIRMED;
     f->troubles += note->kind == HOUSEKEEPER_TROUBLE;
+    if (note->kind == HOUSEKEEPER_BALANCE && bytes_equal(note->name, BYTES("balance")) &&
+        note->partition == 2) {
+        f->balances++;
+        f->difference = note->number;
+    }
     if (note->err)
         (void)snprintf(f->last_error, sizeof f->last_error, "%s", note->err->text);
 }
@@ -119,6 +126,7 @@ static struct housekeeper *new_housekeeper(struct fixture *f)
         .session = housekeeper_session_options(),
         .interval_ms = 20,
         .confirm_timeout_ms = 300,
+        .balance_interval_ms = 30,
         .months_ahead = 2,
         .months_kept = f->months_kept,
         .self = f,
@@ -477,6 +485,40 @@ static void test_a_refresh_by_hand_is_published_by_a_worker(void **state)
     assert_int_equal(f->refreshed, 1);
 }
 
+/* Carries out a change, lets it be weighed. */
+static int64_t weigh(struct fixture *f, const char *sql)
+{
+    sql_ok(f->db, sql);
+    until(f, &f->balances, f->balances + 2);
+    return f->difference;
+}
+
+/* Conservation as it is seen live: somebody has been at the tables by hand. */
+static void test_what_is_out_of_balance_is_told(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(
+        weigh(f, "INSERT INTO ingest_progress (topic, partition, first_offset, next_offset, "
+                 "published_offset, records, applied, stale, dead) "
+                 "VALUES ('balance', 2, 0, 10, 10, 10, 7, 2, 1);"
+                 "INSERT INTO rejected_writes (attempt_id, event_id, outcome, event, topic, "
+                 "partition, record_offset) SELECT " A ", " A ", 'stale', '{}', 'balance', 2, n "
+                 "FROM generate_series(3, 4) n;"
+                 "INSERT INTO dead_letters (topic, partition, record_offset, reason) "
+                 "VALUES ('balance', 2, 5, 'json')"),
+        0);
+    assert_int_equal(weigh(f, "DELETE FROM rejected_writes WHERE record_offset = 4"), 1);
+    assert_int_equal(weigh(f, "UPDATE dead_letters SET record_offset = 10"), 2);
+    assert_int_equal(weigh(f, "INSERT INTO dead_letters (topic, partition, record_offset, reason) "
+                              "VALUES ('balance', 2, 3, 'json')"),
+                     3);
+    assert_int_equal(weigh(f, "ALTER TABLE ingest_progress DROP CONSTRAINT "
+                              "ingest_progress_conserved;"
+                              "UPDATE ingest_progress SET applied = 3 WHERE topic = 'balance'"),
+                     7);
+    assert_int_equal(f->troubles, 0);
+}
+
 static void test_two_workers_share_the_work(void **state)
 {
     struct fixture *f = *state;
@@ -515,6 +557,7 @@ int main(void)
         TEST(test_old_activity_goes_also_outside_the_partitions),
         TEST(test_a_missing_month_gets_a_partition),
         TEST(test_a_refresh_by_hand_is_published_by_a_worker),
+        TEST(test_what_is_out_of_balance_is_told),
         TEST(test_two_workers_share_the_work),
         TEST(test_it_comes_back_after_a_lost_connection),
     };

@@ -40,12 +40,16 @@ static json_t *make_status(const char *halt, bool connected)
                                     .connected = connected };
     json_t *views = json_pack("[{s:s, s:i, s:i}]", "view", "exam_attempt_stats", "refreshes", 2,
                               "last_duration_ms", 1500);
+    json_t *balances =
+        json_pack("[{s:s, s:i, s:i}]", "topic", "attempt.writes", "partition", 3, "difference", 2);
     json_t *worker = report_worker(&(struct report_facts){ .settings = &settings,
                                                            .index = 0,
                                                            .state = "running",
                                                            .uptime_ms = 5000,
                                                            .engine = &engine,
-                                                           .views = views });
+                                                           .views = views,
+                                                           .balances = balances });
+    json_decref(balances);
     json_decref(views);
     assert_non_null(worker);
     return report_document(worker, 5000);
@@ -101,6 +105,7 @@ static void test_pages_metrics(void **state)
         "attemptd_flush_duration_seconds_bucket{worker=\"0\",le=\"0.005\"} 3\n",
         "attemptd_flush_duration_seconds_count{worker=\"0\"} 3\n",
         "attemptd_partition_halted{topic=\"attempt.writes\",partition=\"0\",reason=\"corrupt\"",
+        "attemptd_conservation_difference{topic=\"attempt.writes\",partition=\"3\",worker=\"0\"} 2\n",
         "attemptd_view_refresh_duration_seconds{view=\"exam_attempt_stats\",worker=\"0\"} 1.5\n",
     };
     struct buf page;

@@ -102,6 +102,8 @@ json_t *report_worker(const struct report_facts *facts)
     add_counters(worker, engine);
     if (facts->views != NULL)
         (void)json_object_set(worker, "views", facts->views);
+    if (facts->balances != NULL)
+        (void)json_object_set(worker, "conservation", facts->balances);
     return worker;
 }
 

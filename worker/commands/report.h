@@ -15,7 +15,7 @@ struct report_facts {
     const char *state;               /* "running", "stopping" */
     int64_t uptime_ms;
     const struct engine_status *engine;
-    json_t *views; /* an array, borrowed; NULL for none */
+    json_t *views, *balances; /* arrays, borrowed; NULL for none */
 };
 
 /* A new reference; NULL when memory is short. */

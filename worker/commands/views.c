@@ -4,14 +4,15 @@
 
 bool views_init(struct views *views, struct journal_log *journal)
 {
-    *views = (struct views){ .journal = journal, .list = json_array() };
-    return views->list != NULL;
+    *views = (struct views){ .journal = journal, .balances = json_array(), .list = json_array() };
+    return views->list != NULL && views->balances != NULL;
 }
 
 void views_release(struct views *views)
 {
+    json_decref(views->balances);
     json_decref(views->list);
-    views->list = NULL;
+    views->balances = views->list = NULL;
 }
 
 /* The view's object, made when it is its first time; NULL when memory is short. */
@@ -51,6 +52,41 @@ static void count(struct views *views, const struct housekeeper_note *note)
     (void)json_object_set_new(view, "last_duration_ms", json_integer(note->duration_ms));
 }
 
+/* The partition's object, made when it is its first time; NULL when memory is short. */
+static json_t *find_balance(struct views *views, const struct housekeeper_note *note)
+{
+    size_t i;
+    json_t *balance;
+    json_array_foreach(views->balances, i, balance)
+    {
+        const char *topic = json_string_value(json_object_get(balance, "topic"));
+        if (topic != NULL && bytes_equal(bytes_of(topic), note->name) &&
+            json_integer_value(json_object_get(balance, "partition")) == note->partition)
+            return balance;
+    }
+    balance = json_pack("{s:o, s:i}", "topic", json_stringn(note->name.ptr, note->name.len),
+                        "partition", (int)note->partition);
+    return balance == NULL || json_array_append_new(views->balances, balance) != 0 ? NULL : balance;
+}
+
+static void weigh(struct views *views, const struct housekeeper_note *note)
+{
+    json_t *balance = find_balance(views, note);
+    if (balance != NULL)
+        (void)json_object_set_new(balance, "difference", json_integer(note->number));
+    if (note->number == 0)
+        return;
+    char topic[256];
+    (void)snprintf(topic, sizeof topic, "%.*s", BYTES_FMT(note->name));
+    log_line(views->journal->log, LEVEL_ERROR,
+             "conservation is broken: the ledger's counters and the tables of outcomes differ",
+             FIELDS(FIELD_TEXT("topic", topic), FIELD_INT("partition", note->partition),
+                    FIELD_INT("difference", note->number),
+                    FIELD_TEXT("next_step", "somebody has changed ingest_progress, rejected_writes "
+                                            "or dead_letters by hand, or this is a bug: 'attemptd "
+                                            "audit --replay' names the records")));
+}
+
 static void log_note(struct views *views, enum log_level level, const char *message,
                      const struct housekeeper_note *note)
 {
@@ -85,6 +121,9 @@ void views_note(struct views *views, const struct housekeeper_note *note)
         return;
     case HOUSEKEEPER_DROPPED:
         log_note(views, LEVEL_INFO, "old activity partition dropped", note);
+        return;
+    case HOUSEKEEPER_BALANCE:
+        weigh(views, note);
         return;
     case HOUSEKEEPER_UNCONFIRMED:
         log_note(views, LEVEL_WARN, "Kafka does not confirm news of the views; it is tried again",

@@ -1,6 +1,6 @@
 /*
- * What this process has refreshed, for the status document: the housekeeper's notes as log lines
- * and as one JSON object per view.
+ * What this process has refreshed and weighed, for the status document: the housekeeper's notes as
+ * log lines, and as one JSON object per view and per partition of the ledger.
  */
 #ifndef WORKER_COMMANDS_VIEWS_H
 #define WORKER_COMMANDS_VIEWS_H
@@ -12,7 +12,8 @@
 
 struct views {
     struct journal_log *journal;
-    json_t *list; /* of {"view","refreshes","failures","last_refresh_ms","last_duration_ms"} */
+    json_t *balances; /* of {"topic","partition","difference"} */
+    json_t *list;     /* of {"view","refreshes","failures","last_refresh_ms","last_duration_ms"} */
 };
 
 /* False when memory is short. */

@@ -85,6 +85,7 @@ static json_t *report(const struct worker *w)
         .uptime_ms = now_ms(w) - w->begun_ms,
         .engine = &engine,
         .views = w->views.list,
+        .balances = w->views.balances,
     });
 }
 

@@ -72,6 +72,15 @@ static const struct plain partition_plains[] = {
     { { "attemptd_partition_epoch", METRIC_GAUGE, "Fencing epoch of the partition." }, "epoch", 1 },
 };
 
+/* The same, of all partitions in the ledger. */
+static const struct plain conservation = {
+    { "attemptd_conservation_difference", METRIC_GAUGE,
+      "By how much the ledger's counters differ from each other and from the tables of outcomes: "
+      "always 0." },
+    "difference",
+    1
+};
+
 static const struct plain view_plains[] = {
     { { "attemptd_view_last_refresh_timestamp_seconds", METRIC_GAUGE,
         "When the view was last refreshed." },
@@ -282,6 +291,7 @@ void page_metrics(struct buf *page, const json_t *status)
     put_flush_times(&c);
     for (size_t i = 0; i < sizeof partition_plains / sizeof *partition_plains; i++)
         put_nested(&c, &partition_plains[i], "partitions");
+    put_nested(&c, &conservation, "conservation");
     put_halted(&c);
     for (size_t i = 0; i < sizeof view_plains / sizeof *view_plains; i++)
         put_nested(&c, &view_plains[i], "views");

@@ -7,6 +7,8 @@
 #define INTERVAL_MS           1000
 #define CONFIRM_TIMEOUT_MS    30000
 #define MONTHS_AHEAD          2
+#define BALANCE_INTERVAL_MS   30000
+#define BALANCE_PAUSE         50 /* so many times as long as it took */
 #define PARTITION_INTERVAL_MS (INT64_C(60) * 60 * 1000)
 #define PARTITION_RETRY_MS    1000
 #define BACKOFF_BASE_MS       500
@@ -93,12 +95,32 @@ static bool step_publishing(struct housekeeper *hk)
 
 /* -------------------------------------------------------------------------------- the steps */
 
-static void after_views(struct housekeeper *hk)
+static void after_balance(struct housekeeper *hk)
 {
     if (hk->now_ms >= hk->partitions_at_ms)
         round_make_partition(hk);
     else
         rest(hk, hk->options.interval_ms);
+}
+
+static void after_views(struct housekeeper *hk)
+{
+    if (hk->now_ms < hk->balance_at_ms) {
+        after_balance(hk);
+        return;
+    }
+    hk->balance_at_ms = hk->now_ms;
+    round_weigh(hk);
+}
+
+/* It counts all that was rejected or is dead: the more there is, the more seldom. */
+static void on_weighed(struct housekeeper *hk)
+{
+    int64_t pause_ms = (hk->now_ms - hk->balance_at_ms) * BALANCE_PAUSE;
+    if (pause_ms < hk->options.balance_interval_ms)
+        pause_ms = hk->options.balance_interval_ms;
+    hk->balance_at_ms = hk->now_ms + pause_ms;
+    after_balance(hk);
 }
 
 /* A step at a time, so that views are not late because much has to be sorted out. */
@@ -185,6 +207,9 @@ static void on_done(struct housekeeper *hk)
         backoff_reset(&hk->backoff);
         after_views(hk);
         break;
+    case WEIGHING:
+        on_weighed(hk);
+        break;
     case REFRESHING_VIEW:
         tell(hk, (struct housekeeper_note){ .kind = HOUSEKEEPER_REFRESHED,
                                             .name = round_name(hk),
@@ -236,6 +261,8 @@ static void give_up_round(struct housekeeper *hk, int64_t delay_ms)
 static void on_failed(struct housekeeper *hk, const struct err *err)
 {
     bool connected = pg_session_connected(hk->session);
+    if (hk->phase == WEIGHING) /* the partitions have their turn in the next cycle */
+        hk->balance_at_ms = hk->now_ms + hk->options.balance_interval_ms;
     bool partitions = hk->phase == MAKING_PARTITION || hk->phase == DROPPING_PARTITION ||
                       hk->phase == EXPIRING_ACTIVITY;
     if (connected && hk->phase == REFRESHING_VIEW) {
@@ -324,12 +351,15 @@ struct housekeeper *housekeeper_new(const struct housekeeper_options *options)
         hk->options.interval_ms = INTERVAL_MS;
     if (hk->options.confirm_timeout_ms <= 0)
         hk->options.confirm_timeout_ms = CONFIRM_TIMEOUT_MS;
+    if (hk->options.balance_interval_ms <= 0)
+        hk->options.balance_interval_ms = BALANCE_INTERVAL_MS;
     if (hk->options.months_ahead <= 0)
         hk->options.months_ahead = MONTHS_AHEAD;
     hk->backoff = (struct backoff){ .base_ms = BACKOFF_BASE_MS, .cap_ms = BACKOFF_CAP_MS };
     hk->rng = (struct rng){ options->seed };
     hk->rest_until_ms = INT64_MIN;
     hk->partitions_at_ms = INT64_MIN;
+    hk->balance_at_ms = INT64_MIN;
     pg_params_init(&hk->params);
     arena_init(&hk->scratch, DIGEST_BLOCK_SIZE, DIGEST_BYTES_MAX);
     buf_init(&hk->room, DIGEST_BYTES_MAX);

@@ -10,6 +10,7 @@
  *   published, and fills in both once that is confirmed. Published again, an outcome is the same.
  * - makes partitions for activity ahead of time, step by step where events have to be sorted out of
  *   the default one, and drops old ones if told to.
+ * - weighs the ledger against the tables of outcomes: conservation as a live figure.
  *
  * One job at a time, in turns; a worker has two housekeepers, so that news does not wait for a
  * refresh that takes minutes (`jobs`). Failures are told and tried again with backoff; nothing here
@@ -75,6 +76,7 @@ enum housekeeper_note_kind {
     HOUSEKEEPER_SUBMITS,        /* number: so many submits by SQL were finished */
     HOUSEKEEPER_PARTITION,      /* name: a partition was made */
     HOUSEKEEPER_DROPPED,        /* name: a partition was dropped */
+    HOUSEKEEPER_BALANCE,        /* name: a topic; partition; number: the difference, always 0 */
     HOUSEKEEPER_UNCONFIRMED,    /* publishing takes too long; it will be tried again */
     HOUSEKEEPER_TROUBLE         /* err; tried again in number ms */
 };
@@ -82,6 +84,7 @@ enum housekeeper_note_kind {
 struct housekeeper_note {
     enum housekeeper_note_kind kind;
     struct bytes name;
+    int32_t partition;
     int64_t number;
     int64_t duration_ms;
     const struct err *err;
@@ -98,6 +101,7 @@ struct housekeeper_options {
     struct pg_session_options session; /* its strings must outlive the housekeeper */
     int64_t interval_ms;               /* between two looks at the database; 0: 1000 */
     int64_t confirm_timeout_ms;        /* 0: 30000 */
+    int64_t balance_interval_ms;       /* 0: 30000 */
     int months_ahead;                  /* of activity partitions; 0: 2 */
     int months_kept;                   /* 0: for ever */
     uint64_t seed;                     /* of the jitter */

@@ -95,6 +95,19 @@ static bool on_recorded(void *self, const struct pg_result *result, struct err *
     return true;
 }
 
+static bool on_balance(void *self, const struct pg_result *result, struct err *err)
+{
+    const struct housekeeper *hk = self;
+    (void)err;
+    for (size_t i = 0; hk->options.note != NULL && i < pg_row_count(result); i++)
+        hk->options.note(hk->options.self, &(struct housekeeper_note){
+                                               .kind = HOUSEKEEPER_BALANCE,
+                                               .name = pg_get_bytes(result, i, 0),
+                                               .partition = (int32_t)pg_get_int8(result, i, 1),
+                                               .number = pg_get_int8(result, i, 2) });
+    return true;
+}
+
 static bool on_partition(void *self, const struct pg_result *result, struct err *err)
 {
     (void)err;
@@ -235,6 +248,12 @@ void round_close_views(struct housekeeper *hk)
 {
     send(hk, "housekeeper_commit.sql", NULL);
     enter(hk, CLOSING_VIEWS);
+}
+
+void round_weigh(struct housekeeper *hk)
+{
+    send(hk, "housekeeper_balance.sql", on_balance);
+    enter(hk, WEIGHING);
 }
 
 /* Each statement is a transaction of its own. */

@@ -34,7 +34,8 @@ enum housekeeper_phase {
     RECORDING_FAILURE,  /* → TAKING_VIEW */
     PUBLISHING_VIEW,    /* → MARKING_VIEW, or too late RESTING */
     MARKING_VIEW,       /* → TAKING_CHANGES */
-    CLOSING_VIEWS,      /* → MAKING_PARTITION, or RESTING */
+    CLOSING_VIEWS,      /* → WEIGHING, MAKING_PARTITION, or RESTING */
+    WEIGHING,           /* → MAKING_PARTITION, or RESTING */
     MAKING_PARTITION,   /* → RESTING after each step, or DROPPING_PARTITION */
     DROPPING_PARTITION, /* → RESTING after each, or EXPIRING_ACTIVITY */
     EXPIRING_ACTIVITY,  /* → RESTING */
@@ -51,6 +52,7 @@ struct housekeeper {
     int64_t now_ms; /* of this step */
     int64_t rest_until_ms;
     int64_t partitions_at_ms; /* when to look after the partitions next */
+    int64_t balance_at_ms;    /* when to weigh next */
 
     uint64_t news_number; /* of the last news */
     bool confirmed;       /* that news has arrived */
@@ -83,6 +85,7 @@ void round_refresh_view(struct housekeeper *hk);
 void round_record_failure(struct housekeeper *hk, const struct err *cause);
 void round_mark_view(struct housekeeper *hk);
 void round_close_views(struct housekeeper *hk);
+void round_weigh(struct housekeeper *hk);
 void round_make_partition(struct housekeeper *hk);
 void round_drop_partition(struct housekeeper *hk);
 void round_expire_activity(struct housekeeper *hk);
