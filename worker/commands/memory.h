@@ -23,8 +23,8 @@ bool memory_plan(const struct settings *settings, const struct kafka_options *ka
 
 /*
  * How the process keeps the memory it has. Records wander from librdkafka's threads to ours, a
- * megabyte and more at a time: with an arena a thread, and large pieces given back at once, a tenth
- * of the work would be pages that are taken and cleared anew. Call once, before any thread.
+ * megabyte and more at a time: with an arena a thread, and large pieces given back at once, an
+ * eighth of the work would be pages that are taken and cleared anew. Call once, before any thread.
  */
 void memory_keep(void);
 
