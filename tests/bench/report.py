@@ -42,6 +42,27 @@ def ratios(throughput):
     return found
 
 
+# The same by CPU, which a busy machine disturbs less: what one event costs below and above.
+COSTS = [
+    ("naive worker / attemptd, all three", "d", "e1", ("client_us", "postgres_us", "broker_us")),
+    ("plain merge / own SQL, PostgreSQL", "m", "c", ("postgres_us",)),
+    ("own SQL alone / attemptd, PostgreSQL", "c", "e1", ("postgres_us",)),
+]
+
+
+def costs(throughput):
+    found = []
+    for load, measured in throughput["loads"].items():
+        for name, below, above, parts in COSTS:
+            if below not in measured or above not in measured:
+                continue
+            dear, cheap = (sum(measured[v][part]["median"] for part in parts)
+                           for v in (below, above))
+            if cheap > 0:
+                found.append({"load": load, "name": name, "value": dear / cheap})
+    return found
+
+
 def thousands(number):
     return format(round(number), ",")
 
@@ -99,9 +120,26 @@ def print_ratios(found, to):
             {"aim": "aim met", "must": "met", "no": "NOT MET"}[r["met"]]), file=to)
 
 
+def print_costs(found, to):
+    if found:
+        print("\nThe same by CPU per event, which a busy machine disturbs less", file=to)
+    for cost in found:
+        print("  %-5s %7.2f   %s" % (load_name(cost["load"]), cost["value"], cost["name"]), file=to)
+
+
+def print_noise(machine, to):
+    """Whoever measures beside other work should know it, and so should his readers."""
+    if machine["load_average"] > machine["processors"] / 2:
+        print("THE MACHINE WAS BUSY when this began (load average %.1f, %d processors): rates and"
+              " latencies\nof this run mean little, their ratios not much more; CPU per event does."
+              % (machine["load_average"], machine["processors"]), file=to)
+
+
 def print_all(result, to):
     print_machine(result, to)
+    print_noise(result["machine"], to)
     if "throughput" in result:
         print_throughput(result["throughput"], to)
-        print_ratios(ratios(result["throughput"]), to)
+        print_ratios(result["ratios"], to)
+        print_costs(result["costs"], to)
     print_sections(result, to)
