@@ -138,7 +138,7 @@ check-torture: $(BUILD)/attemptd ## the same in a minute, at some of them
 SCHEDULES := $(if $(SANITIZE),1500,10000)
 
 .PHONY: check check-unit check-sim check-pg check-pg18 check-kafka
-check: check-unit check-sim check-model ## unit tests, simulation, model: seconds, no network
+check: check-unit check-sim check-model $(BENCHMARK) ## unit tests, simulation, model: seconds, no network
 
 # All of a kind are run, whatever one of them says.
 run_each = @rc=0; for t in $(1); do $$t || rc=1; done; exit $$rc

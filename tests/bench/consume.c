@@ -4,7 +4,6 @@
  */
 #include "tests/bench/batches.h"
 #include "tests/bench/consumer.h"
-#include "worker/kafka/kafka_message.h"
 
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
@@ -42,7 +41,6 @@ void part_fold(const struct bench *bench)
     struct feed feed;
     struct meter meter;
     struct prepared prepared;
-    struct kafka_headers headers = { 0 };
     rd_kafka_message_t *message;
     struct tp tp;
     uint64_t events = 0, writes = 0;
@@ -58,8 +56,7 @@ void part_fold(const struct bench *bench)
         more = consumer_next(consumer, &message, &tp);
         if (more) {
             struct record record;
-            if (!kafka_message_map(message, tp, &headers, &record))
-                bench_fail("no memory for headers");
+            consumer_map(consumer, message, tp, &record);
             prepared_add(&prepared, &record);
             rd_kafka_message_destroy(message);
             events++;
@@ -73,7 +70,6 @@ void part_fold(const struct bench *bench)
     finish(&meter, events, writes);
     prepared_release(&prepared);
     ledger_release(&ledger);
-    kafka_headers_release(&headers);
     consumer_free(consumer);
     feed_close(&feed);
 }

@@ -1,5 +1,7 @@
 #include "tests/bench/consumer.h"
 
+#include "worker/kafka/kafka_message.h"
+
 #include <librdkafka/rdkafka.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -21,6 +23,7 @@ struct consumer {
     struct part *parts; /* those with records in the segment */
     size_t count, at, left, turn;
     int fd;
+    struct kafka_headers headers;
 };
 
 /* As the worker's own, but for the group: the settings that decide what a record costs. */
@@ -79,6 +82,7 @@ void consumer_free(struct consumer *c)
     (void)rd_kafka_consumer_close(c->rk);
     rd_kafka_destroy(c->rk);
     (void)close(c->fd);
+    kafka_headers_release(&c->headers);
     free(c->parts);
     free(c);
 }
@@ -140,6 +144,14 @@ bool consumer_next(struct consumer *c, rd_kafka_message_t **ret, struct tp *ret_
         return true;
     }
     return false;
+}
+
+void consumer_map(struct consumer *c, const rd_kafka_message_t *message, struct tp tp,
+                  struct record *ret_record)
+{
+    struct err err = { 0 };
+    if (!kafka_message_map(message, tp, &c->headers, ret_record, &err))
+        bench_fail_err("reading a record", &err);
 }
 
 void consumer_commit(struct consumer *c)

@@ -20,6 +20,10 @@ void consumer_start(struct consumer *consumer);
 /* The next record; its message is the caller's to destroy. False at the end of the segment. */
 bool consumer_next(struct consumer *consumer, struct rd_kafka_message_s **ret, struct tp *ret_tp);
 
+/* The message as a record: valid as long as the message, and until the next call. */
+void consumer_map(struct consumer *consumer, const struct rd_kafka_message_s *message, struct tp tp,
+                  struct record *ret_record);
+
 /* Commits what has been read so far to the group, in the background. */
 void consumer_commit(struct consumer *consumer);
 
