@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -29,7 +30,8 @@ const char run_help[] =
     "\n"
     "It waits for what is not there yet (topics, PostgreSQL, Kafka) and says so; nothing but a\n"
     "signal ends it. SIGTERM, SIGINT or SIGHUP: it finishes the batch in flight, publishes,\n"
-    "leaves the group and exits 0 within 10 s; a second one ends it at once.\n"
+    "leaves the group and exits 0 within 10 s; a second one ends it at once. SIGUSR1 and\n"
+    "SIGUSR2 do nothing.\n"
     "\n"
     "Options:\n"
     "  --drain          end with 0 once everything that was in the topics at the start is\n"
@@ -174,6 +176,9 @@ int run_command(const struct settings *settings, int argc, char **argv)
     struct log log;
     struct log_sink sink;
     log_sink_init(&sink, STDERR_FILENO);
+    /* What tools send to other daemons must not end this one; its workers inherit it. */
+    (void)signal(SIGUSR1, SIG_IGN);
+    (void)signal(SIGUSR2, SIG_IGN);
     log_init(&log, &sink, settings->log, settings->log_level);
     struct supervised supervised;
     supervised_init(&supervised);

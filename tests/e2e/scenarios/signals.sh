@@ -5,7 +5,9 @@ play --students 300 --seconds 12 &
 player=$!
 for round in 1 2 3; do
     run_worker --workers "$round"
-    sleep 2.5
+    sleep 1.5
+    kill -USR1 "$worker" && kill -USR2 "$worker" # nothing to it
+    sleep 1
     stop_worker
 done
 wait "$player"
