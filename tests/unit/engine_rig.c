@@ -145,6 +145,8 @@ static void claim(struct engine_rig *rig)
         item->next_offset = row->next;
         item->published_offset = row->published;
         item->epoch = ++row->epoch;
+        item->has_anchor = row->has_anchor;
+        item->anchor = row->anchor;
     }
 }
 
@@ -176,6 +178,10 @@ static void close_plan(struct engine_rig *rig)
     for (size_t i = 0; i < plan->move_count && !plan->trial; i++) {
         struct rig_partition *row = &rig->partitions[plan->moves[i].tp.topic];
         row->next = plan->moves[i].new_next;
+        if (plan->moves[i].has_anchor) {
+            row->has_anchor = true;
+            row->anchor = plan->moves[i].anchor;
+        }
         if (row->published < plan->moves[i].published)
             row->published = plan->moves[i].published;
     }

@@ -19,6 +19,8 @@ struct rig_partition {
     bool exists;
     int64_t next, published, epoch;
     int64_t generation; /* 0 counts as 1 */
+    bool has_anchor;
+    struct anchor anchor;
 };
 
 struct engine_rig {

@@ -302,6 +302,32 @@ static void test_a_ledger_that_was_put_back_halts_a_new_worker(void **state)
 }
 
 /* The ledger decides: whatever tools make of the group's offsets, and whatever was seen before. */
+/* By hand, or by a program that knew better: the records between would be lost in silence. */
+static void test_a_ledger_that_was_put_ahead_halts(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct rig_partition *row = log_of(rig, TOPIC_WRITES);
+    row->end = 10;
+    engine_rig_start(rig);
+    engine_rig_run(rig, 3000);
+    assert_int_equal(row->next, 10);
+
+    row->end = 20;
+    row->end_told = false;
+    row->next = row->published = 15;
+    row->epoch++;
+    engine_rig_run(rig, 20000);
+    assert_string_equal(halt_of(rig, TOPIC_WRITES), "anchor");
+    assert_non_null(strstr(rig->halt_err.text, "offset 10"));
+    assert_int_equal(row->next, 15);
+
+    row->next = row->published = 10;
+    row->generation = 2; /* nothing is behind what another generation has shown */
+    engine_rig_run(rig, 20000);
+    assert_string_equal(halt_of(rig, TOPIC_WRITES), "");
+    assert_int_equal(row->next, 20);
+}
+
 static void test_group_offsets_without_a_newer_witness_are_ignored(void **state)
 {
     struct engine_rig *rig = *state;
@@ -485,6 +511,7 @@ int main(void)
         TEST(test_a_lasting_halt_disturbs_nobody),
         TEST(test_a_ledger_that_was_put_back_halts_its_worker),
         TEST(test_a_ledger_that_was_put_back_halts_a_new_worker),
+        TEST(test_a_ledger_that_was_put_ahead_halts),
         TEST(test_group_offsets_without_a_newer_witness_are_ignored),
         TEST(test_what_the_database_refuses_is_tried_once_a_minute),
         TEST(test_a_submit_does_not_wait_for_a_backlog),

@@ -111,22 +111,37 @@ static bool read_first(const struct gap_place *place, const struct kafka_setup *
     return *ret_unreadable;
 }
 
+static bool same_anchor(const struct anchor *a, const struct anchor *b)
+{
+    return a->offset == b->offset && a->timestamp_ms == b->timestamp_ms &&
+           memcmp(a->hash, b->hash, sizeof a->hash) == 0;
+}
+
+/* The last record before next_offset must be the one that was applied last. */
 static bool compare_anchor(struct gap_place *place, const struct kafka_setup *kafka,
                            struct err *err)
 {
     struct first_record first;
     bool unreadable;
-    if (!place->has_anchor || place->anchor.offset < place->facts.log_low)
+    if (!place->has_anchor)
         return true;
-    if (!read_first(place, kafka, place->anchor.offset, place->facts.next_offset, &first,
-                    &unreadable, err))
+    if (place->anchor.offset >= place->facts.log_low) {
+        if (!read_first(place, kafka, place->anchor.offset, place->facts.next_offset, &first,
+                        &unreadable, err))
+            return false;
+        place->facts.unreadable = unreadable;
+        place->facts.anchor_differs =
+            !unreadable && (!first.found || !same_anchor(&first.anchor, &place->anchor));
+    }
+    if (place->facts.unreadable || place->facts.anchor_differs)
+        return true;
+    int64_t behind = place->anchor.offset + 1;
+    if (behind < place->facts.log_low)
+        behind = place->facts.log_low;
+    if (!read_first(place, kafka, behind, place->facts.next_offset, &first,
+                    &place->facts.unreadable, err))
         return false;
-    place->facts.unreadable = unreadable;
-    place->facts.anchor_differs =
-        !unreadable &&
-        (!first.found || first.anchor.offset != place->anchor.offset ||
-         first.anchor.timestamp_ms != place->anchor.timestamp_ms ||
-         memcmp(first.anchor.hash, place->anchor.hash, sizeof first.anchor.hash) != 0);
+    place->facts.anchor_differs = first.found; /* the ledger was put ahead */
     return true;
 }
 

@@ -242,12 +242,28 @@ void intake_look_again(struct engine *engine)
 
 /* -------------------------------------------------------------------------- publishing again */
 
+/* Somebody has put the ledger ahead: what lies between would be lost in silence. */
+static bool halt_ahead(struct engine *engine, struct partition *partition,
+                       const struct record *record)
+{
+    struct err err;
+    (void)err_set(&err, ERR_HALT, "anchor",
+                  "the ledger is at offset %lld, but the last record it applied is at offset %lld, "
+                  "and there is one at offset %lld: accept-gap --skip-to %lld loses nothing",
+                  (long long)partition->next_offset, (long long)partition->anchor.offset,
+                  (long long)record->offset, (long long)record->offset);
+    engine_halt(engine, partition, "anchor", &err);
+    return false;
+}
+
 /* The last record before next_offset must be the one that was applied last. */
 static bool anchor_agrees(struct engine *engine, struct partition *partition,
                           const struct record *record)
 {
-    if (!partition->anchor_pending || record->offset < partition->anchor.offset)
+    if (!partition->has_anchor || record->offset < partition->anchor.offset)
         return true;
+    if (!partition->anchor_pending)
+        return record->offset == partition->anchor.offset || halt_ahead(engine, partition, record);
     struct anchor seen = { .offset = record->offset, .timestamp_ms = record->timestamp_ms };
     record_hash(record, seen.hash);
     partition->anchor_pending = false;
