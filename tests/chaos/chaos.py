@@ -7,7 +7,8 @@ Plays an exam (with duplicates, disorder and rubbish) against four workers, brea
 the invariants while it runs, and at the end compares everything with a model that shares no code
 with the worker, and with `attemptd audit --replay`. --faults: at least so many, and a thirtieth of
 it of each kind; --short: the most important kinds once. The seed decides what strikes in which
-order; --kinds chooses the kinds whose names contain one of the texts.
+order; --kinds chooses the kinds whose names contain one of the texts; `halts` are those of
+halts.py.
 
 It needs the build with failpoints (`make FAILPOINTS=1`, or build/... named by ATTEMPTD_BUILD).
 Prints a table; JSON goes to build/chaos/report.json. Exit 0 when nothing was lost, doubled or
@@ -30,6 +31,7 @@ sys.dont_write_bytecode = True
 
 from disk import Disk
 from faults import KINDS, Broken, Missed
+from halts import LEDGER, LOG, Halts
 from load import Exam
 from proxy import Loop
 from report import Report
@@ -69,7 +71,7 @@ class Chaos:
         self.report = Report(options.seed)
         self.lane = threading.local()
         self.partitions = PARTITIONS
-        self.crew = self.exam = self.witness = None
+        self.crew = self.exam = self.witness = self.halts = None
 
     # ---------------------------------------------------------------------------- set-up
 
@@ -141,7 +143,8 @@ class Chaos:
 
     def settled(self, ends, published=False):
         marks = {}
-        for row in self.db.rows("SELECT topic, partition, next_offset, published_offset"
+        # Each lane asks for itself, so that none waits for another one's faults.
+        for row in getattr(self.lane, "db", self.db).rows("SELECT topic, partition, next_offset, published_offset"
                                 " FROM ingest_progress"):
             marks[row["topic"], row["partition"]] = row[
                 "published_offset" if published else "next_offset"]
@@ -167,21 +170,28 @@ class Chaos:
         return None
 
     def plan(self, kinds):
-        """The order of all faults, one list for each lane."""
+        """The order of all faults, one list for each lane: round after round, so that a run that
+        ends early has had as much of the one as of the other."""
         rng = random.Random(self.options.seed)
-        lanes = {"postgres": [], "link": [], "worker": []}
-        count = self.options.each
+        lanes = {"postgres": [], "link": [], "worker a": [], "worker b": []}
+        able = []
         for kind in kinds:
             if why := self.why_not(kind):
                 self.report.skip(kind, why)
-                continue
-            lanes[kind.lane] += [(kind, n) for n in range(count)]
-        for faults in lanes.values():
-            rng.shuffle(faults)
-        workers = lanes.pop("worker")
-        return {**lanes, "worker a": workers[::2], "worker b": workers[1::2]}
+            else:
+                able.append(kind)
+        for number in range(self.options.each):
+            rng.shuffle(able)
+            workers = [kind for kind in able if kind.lane == "worker"]
+            for index, kind in enumerate(workers):
+                lanes["worker " + "ab"[index % 2]].append((kind, number))
+            for kind in able:
+                if kind.lane != "worker":
+                    lanes[kind.lane].append((kind, number))
+        return lanes
 
     def play_lane(self, name, faults, until):
+        self.lane.db = Database(self.servers.url("chaos", "postgres"))
         half = WORKERS // 2
         self.lane.workers = self.crew.slots[:half] if name != "worker b" else self.crew.slots[half:]
         faults = list(faults)
@@ -196,7 +206,7 @@ class Chaos:
                 self.say("%-40s missed: %s" % (kind.name, missed))
                 tries += 1
                 if tries < 3 * (len(faults) + 10):
-                    faults.append((kind, number + 1000))
+                    faults.insert(min(5, len(faults)), (kind, number + 1000))
                 continue
             except Broken as broken:
                 self.report.fail("%s: %s" % (kind.name, broken))
@@ -225,8 +235,6 @@ class Chaos:
             return
         self.say("everybody works")
         lanes = self.plan(kinds)
-        if self.options.seconds:  # round after round
-            lanes = {name: faults * 1000 for name, faults in lanes.items()}
         threads = [threading.Thread(target=self.play_lane, args=(name, faults, until))
                    for name, faults in lanes.items() if faults]
         for thread in threads:
@@ -323,9 +331,17 @@ class Chaos:
             self.report.fail("%s ended with %d: %s" % (name, done.returncode,
                                                        " / ".join(lines[:5])[:1000]))
 
+    def play_halts(self):
+        self.halts = Halts(self)
+        self.halts.start()
+        self.halts.play(1 if self.options.seconds else self.options.each)
+        self.halts.judge()
+
     # ----------------------------------------------------------------------------- the end
 
     def end(self, keep):
+        if self.halts:
+            self.halts.reap()
         if self.exam:
             self.exam.reap()
         if self.crew:
@@ -365,8 +381,10 @@ def chosen(options):
     elif options.kinds:
         texts = options.kinds.split(",")
         kinds = [kind for kind in kinds if any(text in kind.name for text in texts)]
-    options.each = 1 if options.short or options.seconds else max(
-        -(-options.faults // max(1, len(kinds))), options.faults // 30)
+    options.halts = not options.short and (not options.kinds or "halts" in options.kinds)
+    options.each = 1 if options.short else 1000 if options.seconds else max(
+        -(-options.faults // (len(kinds) + options.halts * len({**LEDGER, **LOG}))),
+        options.faults // 30)
     return kinds
 
 
@@ -376,8 +394,10 @@ def main():
     if options.list:
         for kind in kinds:
             print("%-44s %s" % (kind.name, kind.row))
+        for name, (row, _) in {**LEDGER, **LOG}.items():
+            print("%-44s %s" % (name, row))
         return 0
-    if not kinds:
+    if not kinds and not options.halts:
         print("chaos: no such kind; --list names them", file=sys.stderr)
         return 64
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -387,8 +407,11 @@ def main():
     ended = False
     try:
         chaos.start()
-        chaos.play(kinds)
+        if kinds:
+            chaos.play(kinds)
         chaos.judge()
+        if options.halts and not report.failures:
+            chaos.play_halts()
         ended = True
     finally:
         if not ended:

@@ -13,7 +13,7 @@ import time
 from servers import SIGNALS, Gone, signal_process, wait_until
 from workers import FAILPOINTS, SESSION_MS
 
-STRIKE_S = 25
+STRIKE_S = 40
 KINDS = {}  # name -> Kind
 
 

@@ -16,7 +16,7 @@ class Exam:
     def __init__(self, environment, prefix, seed, students):
         self.environment, self.prefix = environment, prefix
         self.seed, self.students = seed, students
-        self.waves = self.sent = 0
+        self.waves, self.sent = 1, 0
         self.troubles = []
         self.between = []  # what is waiting for the end of a wave: (function, its Event, results)
         self.ending = threading.Event()
@@ -28,18 +28,8 @@ class Exam:
 
     def play(self):
         while not self.ending.is_set():
-            self.waves += 1
-            self.process = subprocess.Popen(
-                [sys.executable, "-B", os.path.join(ROOT, "tests", "e2e", "exam.py"),
-                 "--prefix", self.prefix, "--students", str(self.students),
-                 "--seconds", str(WAVE_S), "--seed", str(self.seed * 10000 + self.waves)],
-                env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT, text=True)
-            said, _ = self.process.communicate()
-            if self.process.returncode:
-                self.troubles.append("wave %d of the exam failed: %s" % (self.waves, said[-500:]))
+            if not self.play_once(WAVE_S):
                 return
-            self.sent += int(said.split()[1])
             while self.between:
                 function, done, results = self.between.pop()
                 try:
@@ -47,6 +37,22 @@ class Exam:
                 except Exception as error:
                     results.append(error)
                 done.set()
+
+    def play_once(self, seconds):
+        """One wave; False when it failed."""
+        self.process = subprocess.Popen(
+            [sys.executable, "-B", os.path.join(ROOT, "tests", "e2e", "exam.py"),
+             "--prefix", self.prefix, "--students", str(self.students),
+             "--seconds", str(seconds), "--seed", str(self.seed * 10000 + self.waves)],
+            env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True)
+        said, _ = self.process.communicate()
+        if self.process.returncode:
+            self.troubles.append("wave %d of the exam failed: %s" % (self.waves, said[-500:]))
+            return False
+        self.sent += int(said.split()[1])
+        self.waves += 1
+        return True
 
     def between_waves(self, function):
         """Runs it when no producer does. An attempt's events are then all in one partition, even

@@ -91,10 +91,10 @@ class Worker:
 class Crew:
     """All slots, and a watch that fills those that fell empty."""
 
-    def __init__(self, loop, servers, binary, folder, database, env, size):
+    def __init__(self, loop, servers, binary, folder, database, env, size, kafka=None):
         self.servers, self.binary, self.folder = servers, binary, folder
         self.database, self.env = database, env
-        self.kafka = Link(loop, servers.kafka_inner_port, servers.kafka_proxy_port)
+        self.kafka = kafka or Link(loop, servers.kafka_inner_port, servers.kafka_proxy_port)
         self.env["KAFKA_BOOTSTRAP_SERVERS"] = "127.0.0.1:%d" % servers.kafka_proxy_port
         self.slots = [self.slot(loop, "worker%d" % n) for n in range(1, size + 1)]
         self.guests = [self.slot(loop, "guest%d" % n) for n in range(1, 4)]
