@@ -353,8 +353,10 @@ class Chaos:
             shutil.copy(log, os.path.join(self.logs, "postgres.txt"))
             shutil.copy(os.path.join(self.servers.kafka_dir, "broker.log"),
                         os.path.join(self.logs, "broker.txt"))
-        self.servers.stop()
-        self.disk.release()
+        try:
+            self.servers.stop()
+        finally:
+            self.disk.release()
         if not keep:
             shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -36,6 +36,8 @@ class Worker:
         return self.process.pid
 
     def start(self, **env):
+        if self.crew.closed.is_set():
+            raise RuntimeError("the run is over")
         self.starts += 1
         environment = {**os.environ, **self.crew.env, **env,
                        "DATABASE_URL": self.crew.url(self.link),
@@ -100,6 +102,7 @@ class Crew:
         self.guests = [self.slot(loop, "guest%d" % n) for n in range(1, 4)]
         self.surprises = []  # ends that nobody wanted
         self.resting = threading.Event()
+        self.closed = threading.Event()
         self.watch = threading.Thread(target=self.keep, daemon=True)
 
     def slot(self, loop, name):
@@ -137,7 +140,12 @@ class Crew:
         return bad
 
     def reap(self):
+        """Whatever still runs, and nobody starts anything any more."""
         self.resting.set()
+        self.closed.set()
+        if self.watch.is_alive():
+            self.watch.join()
+        time.sleep(0.2)
         for worker in (*self.slots, *self.guests):
             if worker.alive():
                 worker.kill()
