@@ -7,6 +7,7 @@
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 static const struct tp writes_0 = { TOPIC_WRITES, 0 };
@@ -453,6 +454,46 @@ static void test_source_survives_a_broker_restart(void **state)
     rig_release(&rig);
 }
 
+/* A question that is given up wakes nobody: it is seen when the engine asks, once a second. */
+static void wait_for_failed_survey(struct kafka_source *source)
+{
+    struct source port = kafka_source_port(source);
+    struct source_event event = { .kind = SOURCE_NOTHING };
+    for (int tries = 0; event.kind != SOURCE_SURVEY_FAILED && tries < 200; tries++) {
+        port.next(port.self, &event);
+        (void)usleep(100000);
+    }
+    assert_int_equal(event.kind, SOURCE_SURVEY_FAILED);
+    assert_int_equal(event.err.action, ERR_LOST);
+}
+
+/* The client asks a broker that went away again for ever; whoever asks it must not wait as long. */
+static void test_source_survey_ends_without_a_broker(void **state)
+{
+    struct private_kafka *kafka = *state;
+    struct rig rig;
+    rig_init(&rig, address(state), "away");
+    rig_create(&rig, TOPIC_WRITES, 2);
+    struct kafka_source *source = rig_source(&rig);
+    struct source port = kafka_source_port(source);
+    rig_join(source, 2);
+    struct tp tps[] = { writes_0, writes_1 };
+    struct err err;
+    assert_true(port.survey(port.self, tps, 2, &err));
+    (void)rig_wait(source, SOURCE_SURVEYED, 10);
+    assert_true(private_kafka_stop(kafka, "KILL"));
+    for (int times = 0; times < 3; times++) {
+        assert_true(port.survey(port.self, tps, 2, &err));
+        wait_for_failed_survey(source);
+    }
+    assert_true(port.survey(port.self, tps, 2, &err));
+    time_t before = time(NULL);
+    kafka_source_free(source);
+    assert_true(time(NULL) - before <= 10);
+    assert_true(private_kafka_restart(kafka, "KILL"));
+    rig_release(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -466,6 +507,7 @@ int main(void)
         cmocka_unit_test(test_source_waits_for_topics),
         cmocka_unit_test(test_source_shares_with_a_second_member),
         cmocka_unit_test(test_source_survives_a_broker_restart),
+        cmocka_unit_test(test_source_survey_ends_without_a_broker),
     };
     cmocka_set_test_filter(getenv("ATTEMPTD_TEST_FILTER")); /* NULL for all */
     return cmocka_run_group_tests(tests, private_kafka_setup, private_kafka_teardown);

@@ -240,7 +240,7 @@ void kafka_source_free(struct kafka_source *source)
     if (source == NULL)
         return;
     kafka_source_drop_held(source);
-    kafka_survey_release(&source->survey);
+    bool client_is_free = kafka_survey_release(&source->survey);
     kafka_source_drop_given(source);
     kafka_partitions_release(&source->partitions);
     if (source->queue != NULL) {
@@ -249,7 +249,8 @@ void kafka_source_free(struct kafka_source *source)
     }
     if (source->rk != NULL) {
         bool left = leave_group(source->rk);
-        rd_kafka_destroy_flags(source->rk, left ? 0 : RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+        if (client_is_free) /* else a thread is still in it, until the process ends */
+            rd_kafka_destroy_flags(source->rk, left ? 0 : RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     }
     kafka_source_drop_given(source); /* leaving may have brought a last rebalance */
     kafka_partitions_release(&source->partitions);

@@ -1,5 +1,6 @@
 #include "worker/kafka/kafka_survey.h"
 
+#include "common/clock.h"
 #include "worker/kafka/kafka_error.h"
 #include "worker/kafka/kafka_witness.h"
 
@@ -9,6 +10,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 struct kafka_survey_run {
@@ -16,6 +18,7 @@ struct kafka_survey_run {
     rd_kafka_t *rk;
     const struct kafka_names *names;
     int wake_fd;
+    _Atomic int64_t asked_ms; /* when the question that is out was asked */
     atomic_bool give_up;
     atomic_bool ended; /* after it, everything below may be read by the loop's thread */
     bool ok;
@@ -24,18 +27,33 @@ struct kafka_survey_run {
     struct log_facts facts[];
 };
 
+static int64_t now_ms(void)
+{
+    struct clock clock = clock_system();
+    return clock_monotonic_ms(&clock);
+}
+
 /* ------------------------------------------------------------------------------- the thread */
+
+/* Who was given up touches nothing any more: what is not its own may be gone. */
+static bool given_up(struct kafka_survey_run *run)
+{
+    return atomic_load(&run->give_up);
+}
 
 static bool ask_watermarks(struct kafka_survey_run *run)
 {
     for (size_t i = 0; i < run->count; i++) {
         struct log_facts *facts = &run->facts[i];
+        if (given_up(run))
+            return false;
         const char *topic = run->names->topics[facts->tp.topic];
-        if (atomic_load(&run->give_up))
-            return err_set(&run->err, ERR_RETRY, "survey", "the survey was given up");
+        atomic_store(&run->asked_ms, now_ms());
         rd_kafka_resp_err_t code =
             rd_kafka_query_watermark_offsets(run->rk, topic, facts->tp.partition, &facts->low,
                                              &facts->high, KAFKA_SURVEY_TIMEOUT_MS);
+        if (given_up(run))
+            return false;
         if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
             return kafka_error_set(&run->err, code,
                                    "Kafka does not say where the log of %s[%d] begins and ends: "
@@ -47,6 +65,9 @@ static bool ask_watermarks(struct kafka_survey_run *run)
 
 static bool ask_committed(struct kafka_survey_run *run)
 {
+    if (given_up(run))
+        return false;
+    atomic_store(&run->asked_ms, now_ms());
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)run->count);
     for (size_t i = 0; i < run->count; i++)
         (void)rd_kafka_topic_partition_list_add(list, run->names->topics[run->facts[i].tp.topic],
@@ -60,21 +81,23 @@ static bool ask_committed(struct kafka_survey_run *run)
         code = answer->err;
     }
     rd_kafka_topic_partition_list_destroy(list);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR && !given_up(run))
         return kafka_error_set(&run->err, code,
                                "Kafka does not say which offsets the group has committed: %s; "
                                "asking again",
                                rd_kafka_err2str(code));
-    return true;
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
 static void *survey_main(void *argument)
 {
     struct kafka_survey_run *run = argument;
+    int wake_fd = run->wake_fd;
     run->ok = ask_watermarks(run) && (run->count == 0 || ask_committed(run));
-    atomic_store(&run->ended, true);
+    bool awaited = !given_up(run);
+    atomic_store(&run->ended, true); /* `run` may be freed from here on */
     /* the eventfd only ever counts up to a wake-up: a full one has woken the loop already */
-    ssize_t written = write(run->wake_fd, &(uint64_t){ 1 }, sizeof(uint64_t));
+    ssize_t written = awaited ? write(wake_fd, &(uint64_t){ 1 }, sizeof(uint64_t)) : 0;
     (void)written;
     return NULL;
 }
@@ -94,6 +117,7 @@ bool kafka_survey_start(struct kafka_survey *survey, struct rd_kafka_s *rk,
     run->names = names;
     run->wake_fd = wake_fd;
     run->count = count;
+    atomic_store(&run->asked_ms, now_ms());
     for (size_t i = 0; i < count; i++)
         run->facts[i].tp = tps[i];
 
@@ -111,11 +135,37 @@ bool kafka_survey_start(struct kafka_survey *survey, struct rd_kafka_s *rk,
     return true;
 }
 
-static void run_finish(struct kafka_survey *survey)
+static void run_finish(struct kafka_survey_run **run)
 {
-    (void)pthread_join(survey->run->thread, NULL);
-    free(survey->run);
-    survey->run = NULL;
+    (void)pthread_join((*run)->thread, NULL);
+    free(*run);
+    *run = NULL;
+}
+
+/* Collects threads that came back after they were given up. True if there is none out. */
+static bool collect_left(struct kafka_survey *survey)
+{
+    bool none = true;
+    for (size_t i = 0; i < KAFKA_SURVEY_LEFT_MAX; i++) {
+        if (survey->left[i] != NULL && atomic_load(&survey->left[i]->ended))
+            run_finish(&survey->left[i]);
+        none = none && survey->left[i] == NULL;
+    }
+    return none;
+}
+
+static bool leave_behind(struct kafka_survey *survey)
+{
+    (void)collect_left(survey);
+    for (size_t i = 0; i < KAFKA_SURVEY_LEFT_MAX; i++) {
+        if (survey->left[i] != NULL)
+            continue;
+        survey->left[i] = survey->run;
+        survey->run = NULL;
+        atomic_store(&survey->left[i]->give_up, true);
+        return true;
+    }
+    return false;
 }
 
 static bool facts_copy(struct kafka_survey *survey)
@@ -135,8 +185,15 @@ enum kafka_survey_state kafka_survey_poll(struct kafka_survey *survey, struct er
 {
     if (survey->run == NULL)
         return KAFKA_SURVEY_IDLE;
-    if (!atomic_load(&survey->run->ended))
-        return KAFKA_SURVEY_BUSY;
+    if (!atomic_load(&survey->run->ended)) {
+        int64_t waited_ms = now_ms() - atomic_load(&survey->run->asked_ms);
+        if (waited_ms < KAFKA_SURVEY_GIVE_UP_MS || !leave_behind(survey))
+            return KAFKA_SURVEY_BUSY;
+        (void)err_set(ret_err, ERR_LOST, "survey",
+                      "Kafka has not said for %lld s where the logs begin and end; asking again",
+                      (long long)waited_ms / 1000);
+        return KAFKA_SURVEY_FAILED;
+    }
     enum kafka_survey_state state = KAFKA_SURVEY_DONE;
     if (!survey->run->ok) {
         *ret_err = survey->run->err;
@@ -146,16 +203,26 @@ enum kafka_survey_state kafka_survey_poll(struct kafka_survey *survey, struct er
                       survey->run->count);
         state = KAFKA_SURVEY_FAILED;
     }
-    run_finish(survey);
+    run_finish(&survey->run);
     return state;
 }
 
-void kafka_survey_release(struct kafka_survey *survey)
+bool kafka_survey_release(struct kafka_survey *survey)
 {
-    if (survey->run != NULL) {
+    if (survey->run != NULL)
         atomic_store(&survey->run->give_up, true);
-        run_finish(survey);
+    int64_t deadline_ms = now_ms() + KAFKA_SURVEY_TIMEOUT_MS;
+    bool back = false;
+    while (!back) {
+        if (survey->run != NULL && atomic_load(&survey->run->ended))
+            run_finish(&survey->run);
+        back = collect_left(survey) && survey->run == NULL;
+        if (!back && now_ms() >= deadline_ms)
+            break;
+        if (!back)
+            (void)nanosleep(&(struct timespec){ .tv_nsec = 10 * 1000 * 1000 }, NULL);
     }
     free(survey->facts);
     *survey = (struct kafka_survey){ 0 };
+    return back;
 }
