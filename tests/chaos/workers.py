@@ -38,6 +38,8 @@ class Worker:
     def start(self, **env):
         if self.crew.closed.is_set():
             raise RuntimeError("the run is over")
+        if self.alive():
+            raise RuntimeError("%s runs already, see %s" % (self.name, self.log))
         self.starts += 1
         environment = {**os.environ, **self.crew.env, **env,
                        "DATABASE_URL": self.crew.url(self.link),
