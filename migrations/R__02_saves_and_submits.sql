@@ -16,9 +16,10 @@ CREATE OR REPLACE FUNCTION attempt_save_rows(p_ids uuid[], p_expected bigint[], 
 AS $$
     WITH written AS (
         UPDATE attempt_rows AS r
-        SET answers = CASE WHEN w.answers IS NULL THEN r.answers
-                           ELSE attempt_merge(r.answers, w.answers) END,
-            auto_save_data = coalesce(w.auto_save_data, r.auto_save_data),
+        SET folded_answers = CASE WHEN w.answers IS NULL THEN r.folded_answers
+                ELSE attempt_merge(attempt_fold(r.folded_answers, r.tail), w.answers) END,
+            tail = CASE WHEN w.answers IS NULL THEN r.tail ELSE '' END,
+            auto_save_data = coalesce(w.auto_save_data::json, r.auto_save_data),
             version = r.version + 1,
             recent_event_ids = CASE WHEN w.event_id IS NULL THEN r.recent_event_ids
                 ELSE r.recent_event_ids[cardinality(r.recent_event_ids) - 14 :] || w.event_id END
@@ -37,7 +38,8 @@ CREATE OR REPLACE FUNCTION attempt_submit_rows(p_ids uuid[]) RETURNS bigint
 AS $$
     WITH written AS (
         UPDATE attempt_rows AS r
-        SET status = 'submitted', submitted_at = now(), version = r.version + 1
+        SET status = 'submitted', submitted_at = now(), version = r.version + 1,
+            folded_answers = attempt_fold(r.folded_answers, r.tail), tail = ''
         FROM unnest(p_ids) AS w (id)
         WHERE r.id = w.id AND r.status <> 'submitted'
         RETURNING r.id)

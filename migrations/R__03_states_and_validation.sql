@@ -9,7 +9,7 @@ CREATE OR REPLACE FUNCTION get_multiple_attempt_states(p_attempt_ids uuid[])
     LANGUAGE sql STABLE
 AS $$
     SELECT i.nth, i.id, r.id IS NOT NULL, r.exam_id, r.student_id, r.status, r.version, r.answers,
-           r.auto_save_data, r.updated_at, r.submitted_at
+           r.auto_save_data::jsonb, r.updated_at, r.submitted_at
     FROM unnest(p_attempt_ids) WITH ORDINALITY AS i (id, nth)
     LEFT JOIN attempt_rows r ON r.id = i.id
     ORDER BY i.nth

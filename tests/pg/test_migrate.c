@@ -244,6 +244,56 @@ static void test_an_upgrade_from_each_version_keeps_the_data(void **state)
     }
 }
 
+/* Between one column for the document and a tail beside it: the newest changes, rights and what
+ * others have built on the view go with it; what they hung on the table itself is asked for first.
+ */
+static void test_the_tail_comes_and_goes(void **state)
+{
+    struct fixture *f = *state;
+    struct migrate_options before = { .up_to = 7 };
+    assert_true(migrate_up(f->client, &before, NULL, NULL));
+    sql_ok(f->db, "INSERT INTO attempts (id, answers, auto_save_data) SELECT md5(n::text)::uuid, "
+                  "'{\"q\": [null, 1.50]}', '{\"p\": 1}' FROM generate_series(1, 3) n");
+    sql_ok(f->db, "CREATE VIEW theirs AS SELECT id, answers, version FROM attempts");
+    sql_ok(f->db, "GRANT SELECT, UPDATE ON attempts TO pg_monitor");
+    sql_ok(f->db, "GRANT SELECT ON exam_attempt_stats TO pg_monitor WITH GRANT OPTION");
+    sql_ok(f->db, "GRANT SELECT ON question_stats TO PUBLIC");
+    sql_ok(f->db, "GRANT SELECT (id, version), UPDATE (version) ON attempt_rows TO pg_monitor");
+    sql_ok(f->db, "ALTER TABLE attempt_rows ADD CONSTRAINT rule CHECK (NOT answers ? 'x')");
+    sql_ok(f->db, "CREATE INDEX by_change ON attempt_rows (updated_at)");
+    up_fails(f, NULL, "2BP01", "constraint rule");
+    sql_ok(f->db, "ALTER TABLE attempt_rows DROP CONSTRAINT rule");
+    up_fails(f, NULL, "2BP01", "index by_change");
+    sql_ok(f->db, "DROP INDEX by_change");
+    static const char rights[] =
+        "SELECT has_table_privilege('pg_monitor', 'attempts', 'UPDATE') AND "
+        "has_table_privilege('pg_monitor', 'exam_attempt_stats', 'SELECT WITH GRANT OPTION') AND "
+        "has_table_privilege('pg_read_all_stats', 'question_stats', 'SELECT') AND "
+        "has_column_privilege('pg_monitor', 'attempt_rows', 'id', 'SELECT') AND "
+        "has_column_privilege('pg_monitor', 'attempt_rows', 'version', 'UPDATE') AND NOT "
+        "has_column_privilege('pg_monitor', 'attempt_rows', 'revision', 'UPDATE')";
+    for (int round = 0; round < 2; round++) {
+        assert_true(up(f, NULL) > 0);
+        sql_is(f->db, "t", rights);
+        sql_ok(f->db,
+               "UPDATE attempt_rows SET tail = tail || ',\"r\":' || version || ',\"q\":null', "
+               "version = version + 1, revision = revision + 1");
+        sql_ok(f->db, "SET enable_seqscan = off"); /* the indexes came along */
+        sql_is(f->db, round == 0 ? "{\"r\": 1} 2" : "{\"r\": 2} 3",
+               "SELECT concat_ws(' ', answers, version) FROM theirs WHERE id = md5('2')::uuid");
+        down(f, NULL, 7);
+        sql_is(f->db, "t", rights);
+        sql_is(f->db, round == 0 ? "{\"r\": 1} 2" : "{\"r\": 2} 3",
+               "SELECT concat_ws(' ', answers, version) FROM attempt_rows "
+               "WHERE id = md5('2')::uuid AND auto_save_data = '{\"p\": 1}'");
+    }
+    sql_is(f->db, "A A A A A",
+           "SELECT string_agg(tgenabled::text, ' ') FROM pg_trigger WHERE NOT tgisinternal AND "
+           "tgrelid = 'attempt_rows'::regclass");
+    sql_ok(f->db, "UPDATE attempts SET status = 'submitted', submitted_at = now()");
+    sql_fails(f->db, "23001", "UPDATE attempts SET answers = '{}'");
+}
+
 static void test_up_goes_as_far_as_it_is_told(void **state)
 {
     struct fixture *f = *state;
@@ -371,6 +421,7 @@ int main(void)
         TEST(test_a_changed_file_is_refused_by_name),
         TEST(test_repeatable_files_follow_their_text),
         TEST(test_an_upgrade_from_each_version_keeps_the_data),
+        TEST(test_the_tail_comes_and_goes),
         TEST(test_up_goes_as_far_as_it_is_told),
         TEST(test_a_file_may_do_without_a_transaction),
         TEST(test_it_goes_on_where_dbmate_stopped),

@@ -60,7 +60,7 @@ static void generate(void)
     sql_ok(db, "INSERT INTO exams (id, title) SELECT md5('e' || n)::uuid, 'Exam ' || n "
                "FROM generate_series(0, 9999) n");
     run("INSERT INTO attempt_rows (id, exam_id, student_id, status, version, revision, started_at, "
-        "submitted_at, answers) SELECT md5('a' || n)::uuid, md5('e' || n %% 100)::uuid, "
+        "submitted_at, folded_answers) SELECT md5('a' || n)::uuid, md5('e' || n %% 100)::uuid, "
         "md5('s' || n %% 20000)::uuid, CASE n %% 2 WHEN 0 THEN 'in_progress' ELSE 'submitted' END, "
         "3, 3, now() - n * interval '10 s', CASE n %% 2 WHEN 1 THEN now() END, "
         "jsonb_build_object('q1', n, 'q2', 'B', 'q3', md5(n::text)) "
@@ -72,7 +72,7 @@ static void generate(void)
            "decode(repeat('ab', 32), 'hex'), 't', hashtext(id::text) & 15, 1, row_number() OVER () "
            "FROM attempt_rows WHERE status = 'submitted'");
     sql_ok(db, "INSERT INTO attempt_answers SELECT a.id, q.key, q.value FROM attempt_rows a, "
-               "jsonb_each(answers) q WHERE status = 'submitted'");
+               "jsonb_each(a.answers) q WHERE status = 'submitted'");
     run("INSERT INTO activity_events SELECT md5('v' || n)::uuid, md5('a' || 1 + n / 10)::uuid, 'x', "
         "NULL, now() - n * interval '5 s' FROM generate_series(0, %lld) n",
         n * 10 - 1);

@@ -208,6 +208,31 @@ void pg_array_jsonb(struct pg_params *params, struct bytes value)
     buf_put(&params->bytes, value);
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+void pg_array_members(struct pg_params *params, struct bytes object)
+{
+    const char *from = object.ptr, *to = object.ptr + object.len;
+    if (bytes_present(object)) {
+        while (*from++ != '{')
+            continue;
+        while (*--to != '}')
+            continue;
+        while (from < to && is_blank(*from))
+            from++;
+    }
+    if (from == to) {
+        member(params, 0);
+        return;
+    }
+    member(params, 1 + (size_t)(to - from));
+    buf_put_char(&params->bytes, ',');
+    buf_put(&params->bytes, (struct bytes){ from, (size_t)(to - from) });
+}
+
 /* ------------------------------------------------------------------------------------- results */
 
 static uint64_t big_endian(const char *at, size_t bytes)

@@ -73,6 +73,10 @@ void pg_array_text(struct pg_params *params, struct bytes value);  /* absent: nu
 void pg_array_bytea(struct pg_params *params, struct bytes value); /* absent: null */
 void pg_array_jsonb(struct pg_params *params, struct bytes value); /* JSON text; absent: null */
 
+/* As text: the members of a checked JSON object, with a comma before each; absent or without
+ * members: the empty text. */
+void pg_array_members(struct pg_params *params, struct bytes object);
+
 /* ------------------------------------------------------------------------------------- results */
 
 struct pg_result; /* libpq's PGresult, in binary format */

@@ -151,13 +151,13 @@ static bool on_written(void *self, const struct pg_result *result, struct err *e
 
 static void put_changes(struct pg_params *params, struct fold *const *folds, size_t count)
 {
-    pg_array_begin(params, PG_JSONB);
+    pg_array_begin(params, PG_TEXT);
     for (size_t i = 0; i < count; i++)
-        pg_array_jsonb(params, folds[i]->patch);
+        pg_array_members(params, folds[i]->patch);
     pg_array_end(params);
-    pg_array_begin(params, PG_JSONB);
+    pg_array_begin(params, PG_TEXT);
     for (size_t i = 0; i < count; i++)
-        pg_array_jsonb(params, folds[i]->auto_save_data);
+        pg_array_text(params, folds[i]->auto_save_data);
     pg_array_end(params);
     pg_array_begin(params, PG_TIMESTAMPTZ);
     for (size_t i = 0; i < count; i++)
