@@ -116,12 +116,14 @@ bool consumer_next(struct consumer *c, rd_kafka_message_t **ret, struct tp *ret_
     while (c->left > 0) {
         struct part *part = &c->parts[c->at];
         rd_kafka_message_t *message = NULL;
-        if (part->next < part->end && c->turn < TURN)
+        bool its_turn = c->turn < TURN; /* whose turn is over may well have more */
+        if (part->next < part->end && its_turn)
             message = rd_kafka_consume_queue(part->queue, 0);
         if (message == NULL) {
             c->at = (c->at + 1) % c->count;
             c->turn = 0;
-            if (++empty >= c->count) {
+            empty = its_turn ? empty + 1 : 0;
+            if (empty >= c->count) {
                 wait_for_more(c);
                 empty = 0;
             }
