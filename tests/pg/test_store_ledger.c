@@ -1,5 +1,6 @@
 /* The store and the ledger: connecting, claims, compare-and-set, lost and unknown commits. */
 #include "tests/pg/store_rig.h"
+#include "worker/postgres/pg_client.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -91,6 +92,48 @@ static void test_connect_says_why_not(void **state)
 }
 
 /* ------------------------------------------------------------------------------------ claim */
+
+/* The operator's word comes with the next claim, ends with the generation, and is kept. */
+static void test_claim_brings_the_word_about_refusals(void **state)
+{
+    struct rig *rig = *state;
+    struct pg_rows *rows;
+    struct pg_client *client;
+    const struct pg_client_options options = { .url = rig->url };
+    assert_true(pg_client_connect(&options, &client, &rig->err));
+    const char *topic = rig->options.topics[TOPIC_WRITES];
+    const char *behind[] = { topic, "0", "9", "too late" }, *ahead[] = { topic, "0", "17", "bad" };
+    const char *less[] = { topic, "0", "12", "less" }, *unknown[] = { topic, "7", "17", "where" };
+    assert_int_equal(rig_claim(rig, TOPIC_WRITES, 0, 10).refusals_until, 0);
+    assert_true(pg_client_run(client, "dlq_accept.sql", behind, 4, &rows, &rig->err));
+    assert_false(pg_rows_bool(rows, 0, 2));
+    pg_rows_free(rows);
+    assert_int_equal(rig_claim(rig, TOPIC_WRITES, 0, 10).refusals_until, 0);
+    assert_true(pg_client_run(client, "dlq_accept.sql", unknown, 4, &rows, &rig->err));
+    assert_int_equal(pg_rows_count(rows), 0);
+    pg_rows_free(rows);
+    assert_true(pg_client_run(client, "dlq_accept.sql", ahead, 4, &rows, &rig->err));
+    assert_true(pg_rows_bool(rows, 0, 2));
+    pg_rows_free(rows);
+    assert_int_equal(rig_claim(rig, TOPIC_WRITES, 0, 10).refusals_until, 18);
+    assert_true(pg_client_run(client, "dlq_accept.sql", less, 4, NULL, &rig->err));
+    assert_int_equal(rig_claim(rig, TOPIC_WRITES, 0, 10).refusals_until, 18);
+    sql_is(rig->db, "bad 10 17,less 10 12",
+           "SELECT string_agg(reason || ' ' || (detail->>'from_offset') || ' ' || "
+           "(detail->>'to_offset'), ',' ORDER BY id) FROM audit_log WHERE action = 'dlq-accept'");
+    sql_ok(rig->db, "UPDATE ingest_progress SET generation = generation + 1");
+    assert_int_equal(rig_claim(rig, TOPIC_WRITES, 0, 10).refusals_until, 0);
+    pg_client_free(client);
+}
+
+/* The schema version before ours has no columns for it. */
+static void test_claim_works_without_the_word(void **state)
+{
+    struct rig *rig = *state;
+    sql_ok(rig->db, "ALTER TABLE ingest_progress DROP COLUMN refusals_until, "
+                    "DROP COLUMN refusals_generation");
+    assert_int_equal(rig_claim(rig, TOPIC_WRITES, 0, 10).refusals_until, 0);
+}
 
 static void test_claim_makes_and_raises(void **state)
 {
@@ -426,6 +469,8 @@ int main(void)
         TEST(test_connect_compares_settings),
         TEST(test_connect_says_why_not),
         TEST(test_claim_makes_and_raises),
+        TEST(test_claim_brings_the_word_about_refusals),
+        TEST(test_claim_works_without_the_word),
         TEST(test_move_and_counters),
         TEST(test_a_miss_changes_nothing),
         TEST(test_a_miss_among_hits_is_told_even_if_more_goes_wrong),

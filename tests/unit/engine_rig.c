@@ -147,6 +147,7 @@ static void claim(struct engine_rig *rig)
         item->epoch = ++row->epoch;
         item->has_anchor = row->has_anchor;
         item->anchor = row->anchor;
+        item->refusals_until = row->refusals_until;
     }
 }
 
@@ -222,6 +223,17 @@ static bool is_closing(const struct engine_rig *rig)
     return rig->call->step == STORE_CLOSE && (rig->held || rig->now_ms < rig->close_ends_ms);
 }
 
+static bool holds_refused(const struct engine_rig *rig)
+{
+    const struct plan *plan = rig->call->plan;
+    for (size_t i = 0; i < plan->fold_count; i++) {
+        const struct record *record = &plan->folds[i]->entries->record;
+        if (record->offset < 64 && (rig->refused >> record->offset & 1) != 0)
+            return true;
+    }
+    return false;
+}
+
 static enum store_state store_poll(void *self, struct err *ret_err)
 {
     struct engine_rig *rig = self;
@@ -234,6 +246,10 @@ static enum store_state store_poll(void *self, struct err *ret_err)
         fails = true;
     if (rig->fails[step] > 0)
         rig->fails[step]--;
+    bool refused = !fails && step == STORE_OPEN && holds_refused(rig);
+    if (refused)
+        err_set(&rig->err[step], ERR_REJECT, "23514", "constraint answers_small");
+    fails = fails || refused;
     if (!fails && step == STORE_CLAIM)
         claim(rig);
     else if (!fails && step == STORE_OPEN)
@@ -295,7 +311,7 @@ static int64_t clock_ms(void *self)
 
 static int64_t clock_us(void *self)
 {
-    return 1800000000000000 + clock_ms(self) * 1000;
+    return 1800000000000000 + clock_ms(self) * 1000 + ((struct engine_rig *)self)->wall_us;
 }
 
 void engine_rig_init(struct engine_rig *rig)

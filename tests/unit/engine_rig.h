@@ -21,10 +21,12 @@ struct rig_partition {
     int64_t generation; /* 0 counts as 1 */
     bool has_anchor;
     struct anchor anchor;
+    int64_t refusals_until; /* somebody's word */
 };
 
 struct engine_rig {
     int64_t now_ms;
+    int64_t wall_us; /* added to the wall clock */
     struct engine_options options;
     struct engine *engine;
     uint64_t steps; /* of the engine */
@@ -45,8 +47,9 @@ struct engine_rig {
     bool held;                       /* CLOSE does not end */
     int fails[RIG_STEPS];            /* how often a step fails; -1: always */
     struct err err[RIG_STEPS];       /* with what */
-    size_t too_many; /* OPEN fails, with err[STORE_OPEN], for so many starts; 0: never */
-    bool views_fail; /* OPEN fails, with err[STORE_OPEN], where views are asked for */
+    size_t too_many;  /* OPEN fails, with err[STORE_OPEN], for so many starts; 0: never */
+    uint64_t refused; /* bits: OPEN refuses the submits at these offsets of attempt.writes */
+    bool views_fail;  /* OPEN fails, with err[STORE_OPEN], where views are asked for */
     unsigned calls[RIG_STEPS];
 
     /* publisher */

@@ -373,6 +373,39 @@ static void test_what_the_database_refuses_is_tried_once_a_minute(void **state)
 }
 
 /*
+ * Two refused submits in a row pull the brake, and no minute lets them go, until somebody says that
+ * these records are bad. His word ends at its offset.
+ */
+static void test_refused_submits_pass_by_word_only(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct rig_partition *writes = log_of(rig, TOPIC_WRITES);
+    rig->submits = true;
+    rig->refused = 1 << 3 | 1 << 6;
+    writes->end = 10;
+    engine_rig_start(rig);
+    engine_rig_run(rig, 2000);
+    assert_string_equal(halt_of(rig, TOPIC_WRITES), "data_errors");
+    assert_non_null(strstr(rig->halt_err.text, "record at offset 6: constraint answers_small"));
+    engine_rig_run(rig, 3 * 60000);
+    assert_string_equal(halt_of(rig, TOPIC_WRITES), "data_errors");
+    writes->refusals_until = 6;
+    engine_rig_run(rig, 3 * 60000);
+    assert_string_equal(halt_of(rig, TOPIC_WRITES), "data_errors");
+    assert_int_equal(writes->next, 0);
+    writes->refusals_until = 7;
+    engine_rig_run(rig, 65000);
+    assert_string_equal(halt_of(rig, TOPIC_WRITES), "");
+    assert_int_equal(writes->published, 10);
+    assert_int_equal(engine_rig_status(rig).outcomes[OUTCOME_DEAD], 2);
+    assert_int_equal(engine_rig_status(rig).outcomes[OUTCOME_APPLIED], 8);
+    rig->refused |= (uint64_t)1 << 20 | (uint64_t)1 << 21; /* it was about those, and no others */
+    drip(rig, TOPIC_WRITES, 20, 10);
+    engine_rig_run(rig, 2000);
+    assert_string_equal(halt_of(rig, TOPIC_WRITES), "data_errors");
+}
+
+/*
  * A backlog without end beside an idle partition: a submit there waits for the flush in flight and
  * for its own, and for nothing else.
  */
@@ -514,6 +547,7 @@ int main(void)
         TEST(test_a_ledger_that_was_put_ahead_halts),
         TEST(test_group_offsets_without_a_newer_witness_are_ignored),
         TEST(test_what_the_database_refuses_is_tried_once_a_minute),
+        TEST(test_refused_submits_pass_by_word_only),
         TEST(test_a_submit_does_not_wait_for_a_backlog),
         TEST(test_the_batch_of_a_submit_is_cut),
         TEST(test_a_slow_database_gets_larger_batches),

@@ -73,6 +73,16 @@ static void test_a_halt_behind_a_bad_batch_says_how_to_pass_it(void **state)
     assert_says(text, "'attemptd accept-gap dev.attempt.writes 4 --reason WHY --skip-to OFFSET'");
 }
 
+static void test_a_halt_for_bad_records_says_how_to_give_them_up(void **state)
+{
+    (void)state;
+    struct err err = { .code = "23514", .text = "record at offset 77: constraint x" };
+    const char *text = told(&(struct note){
+        .kind = NOTE_HALTED, .tp = { TOPIC_WRITES, 4 }, .word = "data_errors", .err = &err });
+    assert_says(text, "record at offset 77");
+    assert_says(text, "'attemptd dlq accept dev.attempt.writes 4 OFFSET --reason WHY'");
+}
+
 static void test_halts_that_heal_say_so(void **state)
 {
     (void)state;
@@ -104,6 +114,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_halt_names_the_command_to_go_on),
         cmocka_unit_test(test_a_halt_behind_a_bad_batch_says_how_to_pass_it),
+        cmocka_unit_test(test_a_halt_for_bad_records_says_how_to_give_them_up),
         cmocka_unit_test(test_halts_that_heal_say_so),
         cmocka_unit_test(test_the_database_is_in_trouble),
     };

@@ -29,6 +29,15 @@ const char dlq_help[] =
     "  discard ID... --reason TEXT\n"
     "                           nobody has to look at it any more; kept in audit_log. The bytes\n"
     "                           stay.\n"
+    "  accept TOPIC PARTITION OFFSET --reason TEXT\n"
+    "                           for a partition that halts with reason=data_errors: somebody has\n"
+    "                           looked, and the records are bad, not the constraint. What\n"
+    "                           PostgreSQL refuses up to and including OFFSET (the halt line\n"
+    "                           names it) becomes a dead letter instead of halting the partition;\n"
+    "                           what it takes is applied as ever. A running worker goes on within\n"
+    "                           a minute, to the end or to the next refused record. Kept in\n"
+    "                           audit_log. Mending the constraint is better wherever it can be\n"
+    "                           done: then the records are applied.\n"
     "\n"
     "Letters of attempts that were erased have no bytes any more: they cannot be sent again.\n"
     "\n"
@@ -36,7 +45,7 @@ const char dlq_help[] =
     "  --topic TOPIC     list: only of this topic (its full name)\n"
     "  --partition N     list: only of this partition\n"
     "  --reason CODE     list, replay: only with this reason code (json, constraint, ...);\n"
-    "                    discard: why\n"
+    "                    discard, accept: why\n"
     "  --open            list: only open letters (the default)\n"
     "  --all             list: also replayed, discarded and erased ones; replay: every open one\n"
     "  --limit N         list: at most so many (50)\n"
@@ -46,14 +55,15 @@ const char dlq_help[] =
     "  --json            the result as JSON\n"
     "\n"
     "Exit codes: 0 done (also: nothing was left to do), 1 not confirmed, 65 a letter is not there,\n"
-    "or has no bytes; 69 Kafka or PostgreSQL does not answer, or Kafka did not confirm everything:\n"
-    "give the command again.\n"
+    "or has no bytes, or the partition is past the offset; 69 Kafka or PostgreSQL does not answer,\n"
+    "or Kafka did not confirm everything: give the command again.\n"
     "\n"
     "Examples:\n"
     "  attemptd dlq list --reason constraint\n"
     "  attemptd dlq show 4711 --raw VALUE >value.json\n"
     "  attemptd dlq replay --reason constraint --yes\n"
-    "  attemptd dlq discard 4711 4712 --reason 'test data of the rehearsal'\n";
+    "  attemptd dlq discard 4711 4712 --reason 'test data of the rehearsal'\n"
+    "  attemptd dlq accept attempt.writes 3 120044 --reason 'broken client, ticket 4711'\n";
 
 bool dlq_connect(struct dlq *dlq, bool replica_ok, struct err *err)
 {
@@ -66,6 +76,10 @@ bool dlq_run(struct dlq *dlq, const char *file, const char *const *params, size_
 {
     if (pg_client_run(dlq->db, file, params, count, ret, err))
         return true;
+    if (strcmp(err->code, "42703") == 0)
+        return err_set(err, ERR_HALT, "42703",
+                       "schema %s is of an older version: 'attemptd migrate up'",
+                       pg_client_schema(dlq->db));
     if (strcmp(err->code, "42P01") == 0)
         return err_set(err, ERR_HALT, "42P01",
                        "schema %s has none of our tables: is DATABASE_URL right? 'attemptd migrate "
@@ -76,7 +90,7 @@ bool dlq_run(struct dlq *dlq, const char *file, const char *const *params, size_
 
 /* ------------------------------------------------------------------------------ the words */
 
-static bool is_number(const char *word)
+bool dlq_is_number(const char *word)
 {
     size_t len = strlen(word);
     return len > 0 && len <= 18 && strspn(word, "0123456789") == len;
@@ -88,7 +102,7 @@ static bool join_ids(struct dlq *dlq, const char **ret_bad)
     size_t size = 3;
     for (int i = 0; i < dlq->word_count; i++) {
         *ret_bad = dlq->words[i];
-        if (!is_number(dlq->words[i]))
+        if (!dlq_is_number(dlq->words[i]))
             return false;
         size += strlen(dlq->words[i]) + 1;
     }
@@ -125,7 +139,7 @@ static int read_options(struct dlq *dlq, int argc, char **argv)
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (option == '?')
             return command_usage("dlq", "unknown option or missing value: %s", argv[optind - 1]);
-        if ((option == 'p' || option == 'l') && !is_number(optarg))
+        if ((option == 'p' || option == 'l') && !dlq_is_number(optarg))
             return command_usage("dlq", "--%s %s: a number is needed",
                                  option == 'p' ? "partition" : "limit", optarg);
         const char **texts[] = { ['t'] = &dlq->topic,
@@ -146,14 +160,17 @@ static int read_options(struct dlq *dlq, int argc, char **argv)
     return EX_OK;
 }
 
+enum words { WORDS_NONE, WORDS_IDS, WORDS_OWN };
+
 static const struct part {
     const char *name;
     int (*run)(struct dlq *dlq);
-    bool takes_ids;
-} parts[] = { { "list", dlq_list, false },
-              { "show", dlq_show, true },
-              { "replay", dlq_replay, true },
-              { "discard", dlq_discard, true } };
+    enum words words;
+} parts[] = { { "list", dlq_list, WORDS_NONE },
+              { "show", dlq_show, WORDS_IDS },
+              { "replay", dlq_replay, WORDS_IDS },
+              { "discard", dlq_discard, WORDS_IDS },
+              { "accept", dlq_accept, WORDS_OWN } };
 
 static const struct part *find_part(const char *word)
 {
@@ -172,12 +189,12 @@ int dlq_command(const struct settings *settings, int argc, char **argv)
         return code;
     const struct part *part = dlq.word_count == 0 ? NULL : find_part(dlq.words[0]);
     if (part == NULL)
-        return command_usage("dlq", "it is list, show, replay or discard");
+        return command_usage("dlq", "it is list, show, replay, discard or accept");
     dlq.words++;
     dlq.word_count--;
-    if (!part->takes_ids && dlq.word_count > 0)
+    if (part->words == WORDS_NONE && dlq.word_count > 0)
         return command_usage("dlq", "'%s' is one word too many", dlq.words[0]);
-    if (!join_ids(&dlq, &bad))
+    if (part->words == WORDS_IDS && !join_ids(&dlq, &bad))
         return command_usage("dlq", "'%s' is no id of a letter; 'attemptd dlq list' has them", bad);
     code = part->run(&dlq);
     pg_client_free(dlq.db);

@@ -5,6 +5,7 @@
  *     dlq_look.c    list, show
  *     dlq_settle.c  discard, and which of the named letters are still open
  *     dlq_replay.c  replay
+ *     dlq_accept.c  accept
  */
 #ifndef WORKER_COMMANDS_DLQ_WORK_H
 #define WORKER_COMMANDS_DLQ_WORK_H
@@ -18,7 +19,7 @@ struct dlq {
     const struct settings *settings;
     const char *topic, *partition, *reason, *raw, *limit; /* as given; NULL: not given */
     bool all, open, again, yes, json;
-    char **words; /* what is left: ids */
+    char **words; /* what is left: ids, or a place in the log */
     int word_count;
     char *ids; /* of the words, for PostgreSQL: "{7,12}"; NULL without any */
     struct pg_client *db;
@@ -30,6 +31,10 @@ int dlq_list(struct dlq *dlq);
 int dlq_show(struct dlq *dlq);
 int dlq_discard(struct dlq *dlq);
 int dlq_replay(struct dlq *dlq);
+int dlq_accept(struct dlq *dlq);
+
+/* At most 18 digits, and nothing else. */
+bool dlq_is_number(const char *word);
 
 /* False, with a sentence that names 'migrate up' where tables are missing. */
 bool dlq_connect(struct dlq *dlq, bool replica_ok, struct err *err);

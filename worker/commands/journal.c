@@ -28,9 +28,9 @@ const char *halt_next_step(const char *reason)
         { "corrupt", "the broker gives a batch that cannot be read: mend the log on the broker, or "
                      "go on behind it: 'attemptd accept-gap --skip-to OFFSET'" },
         { "data_errors",
-          "the database refuses too many records, so the fault is rather in the "
-          "schema than in them: see the error and 'attemptd dlq list'; looked at again "
-          "every minute" },
+          "the database refuses too many records, so the fault is rather in the schema than in "
+          "them: mend what the error names; looked at again every minute. Where the records "
+          "themselves are bad, say so: 'attemptd dlq accept'" },
         { "schema", "the tables or the rights are not as needed: 'attemptd migrate status', "
                     "'attemptd doctor'; looked at again every minute" },
     };
@@ -91,18 +91,24 @@ void journal_log_retry(struct journal_log *journal, const char *message, const s
                     FIELD_INT("next_try_ms", next_try_ms), FIELD_INT("unsaid", unsaid)));
 }
 
-/* The step with its command spelled out: what it says of accept-gap is of this partition. */
+/* The step with its command spelled out: the operator's word is about this partition. */
 static void put_next_step(char *out, size_t room, const char *reason, const char *topic,
                           int32_t partition)
 {
-    static const char command[] = "'attemptd accept-gap";
+    static const struct {
+        const char *name, *after;
+    } commands[] = { { "'attemptd accept-gap", "" }, { "'attemptd dlq accept", " OFFSET" } };
     const char *step = halt_next_step(reason);
-    const char *found = strstr(step, command);
-    size_t before = found == NULL ? strlen(step) : (size_t)(found - step) + strlen(command);
-    int len = snprintf(out, room, "%.*s", (int)before, step);
-    if (found != NULL && len >= 0 && (size_t)len < room)
-        (void)snprintf(out + len, room - (size_t)len, " %s %d --reason WHY%s", topic, partition,
-                       step + before);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        const char *found = strstr(step, commands[i].name);
+        if (found == NULL)
+            continue;
+        size_t before = (size_t)(found - step) + strlen(commands[i].name);
+        (void)snprintf(out, room, "%.*s %s %d%s --reason WHY%s", (int)before, step, topic,
+                       partition, commands[i].after, step + before);
+        return;
+    }
+    (void)snprintf(out, room, "%s", step);
 }
 
 /* The line that the contract promises, word for word; in JSON also as fields. */

@@ -111,6 +111,7 @@ static void take_claim(struct partition *partition, const struct claim *claim)
     partition->published_noted = claim->published_offset;
     partition->has_anchor = claim->has_anchor;
     partition->anchor = claim->anchor;
+    partition->refusals_until = claim->refusals_until;
     /* Of an earlier generation (accept-gap) nothing can be read again, whatever the log holds. */
     int64_t readable =
         claim->first_offset > partition->log_low ? claim->first_offset : partition->log_low;

@@ -37,10 +37,11 @@ struct partition {
 
     bool has_anchor; /* of the last applied record */
     struct anchor anchor;
-    bool anchor_pending; /* RECALLING: the anchor is still to be compared */
-    int64_t recall_from; /* RECALLING: publish again from here to next_offset */
-    bool log_was_cut;    /* records to publish again are gone: publish "all" */
-    bool corrupt;        /* the next record cannot be read: halt when all before it is applied */
+    int64_t refusals_until; /* somebody looked: what is refused before it is bad itself */
+    bool anchor_pending;    /* RECALLING: the anchor is still to be compared */
+    int64_t recall_from;    /* RECALLING: publish again from here to next_offset */
+    bool log_was_cut;       /* records to publish again are gone: publish "all" */
+    bool corrupt;           /* the next record cannot be read: halt when all before it is applied */
     struct err corrupt_err;
     bool suspected; /* the log may have been replaced: start over when it is time */
     bool doubted;   /* the ledger seemed to be past the log: surveyed once more */

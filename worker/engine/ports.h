@@ -134,6 +134,7 @@ struct claim {
     int64_t generation, first_offset, next_offset, published_offset, epoch;
     bool has_anchor;
     struct anchor anchor;
+    int64_t refusals_until; /* before it, refused records may be dead-lettered; 0: no such word */
 };
 
 /* STORE_RESOLVE */

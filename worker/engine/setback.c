@@ -103,6 +103,9 @@ static struct entry *nth_entry(const struct batch *batch, size_t n)
 static bool brake_pulled(struct engine *engine, const struct entry *culprit,
                          const struct partition *partition)
 {
+    /* Somebody has looked at it, and says that it is the record (dlq accept). */
+    if (culprit->record.offset < partition->refusals_until)
+        return false;
     struct brake *brake = &engine->brake;
     if (engine->now_ms - brake->window_from_ms >= 60000) {
         brake->window_from_ms = engine->now_ms;
@@ -120,6 +123,16 @@ static bool brake_pulled(struct engine *engine, const struct entry *culprit,
     return second_submit || brake->refusals > REFUSALS_PER_MINUTE_MAX || partition->halt != NULL;
 }
 
+/* The halt names the record, so that somebody can look at it. */
+static void halt_at(struct engine *engine, struct partition *partition, const struct entry *culprit,
+                    const struct err *refusal)
+{
+    struct err err;
+    err_set(&err, refusal->action, refusal->code, "record at offset %lld: %s",
+            (long long)culprit->record.offset, refusal->text);
+    engine_halt(engine, partition, "data_errors", &err);
+}
+
 static void condemn(struct engine *engine, struct entry *culprit)
 {
     struct flush *flush = &engine->flush;
@@ -132,7 +145,7 @@ static void condemn(struct engine *engine, struct entry *culprit)
     }
     bool dead_already = culprit->judged && culprit->outcome == OUTCOME_DEAD;
     if (dead_already || brake_pulled(engine, culprit, partition)) {
-        engine_halt(engine, partition, "data_errors", &isolation->err);
+        halt_at(engine, partition, culprit, &isolation->err);
         flush_again(engine, 0);
         return;
     }

@@ -63,6 +63,7 @@ static bool on_claimed(void *self, const struct pg_result *result, struct err *e
         claim->has_anchor = !pg_is_null(result, row, 6);
         if (claim->has_anchor)
             claim->anchor = get_anchor(result, row, 6);
+        claim->refusals_until = pg_is_null(result, row, 9) ? 0 : pg_get_int8(result, row, 9);
     }
     return true;
 }

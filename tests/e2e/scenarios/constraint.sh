@@ -17,5 +17,28 @@ run_worker
 settle
 [ "$(sql "SELECT count(*) FROM dead_letters WHERE reason = 'constraint'")" = 1 ] || fail "dead letters"
 [ "$(sql "SELECT version FROM attempts WHERE id = '$attempt'")" = 4 ] || fail "the neighbours"
+
+echo "-- two refused submits of different attempts halt until somebody says that they are bad"
+first=$(uuid) second=$(uuid) topic=${prefix}attempt.writes
+for id in "$first" "$second"; do
+    other=$(uuid)
+    printf '%s\t{"type":"attempt.submitted.v1","id":"%s","data":{"attempt_id":"%s","expected_version":1,%s}}\n' \
+        "$other" "$id" "$other" "\"answers\":{\"forbidden\":true},\"submitted_at\":\"$at\""
+done | kcat -P -b "$KAFKA_BOOTSTRAP_SERVERS" -t "$topic" -K '\t' -p 1
+within 30 says "halt topic=$topic partition=1 reason=data_errors"
+says "attemptd dlq accept $topic 1 OFFSET --reason WHY" || fail "no way on is named"
+offset=$(sed -nE 's/.*reason=data_errors.*record at offset ([0-9]+): .*no_forbidden.*/\1/p' "$worker_log" | head -n 1)
+[ -n "$offset" ] || fail "the halt line names no record and no constraint"
+expect 64 attemptd dlq accept "$topic" 1 "$offset"
+expect 64 attemptd dlq accept "$topic" 1 --reason x
+expect 65 attemptd dlq accept "$topic" 1 0 --reason x
+expect 65 attemptd dlq accept nothing 1 "$offset" --reason x
+expect 0 attemptd dlq accept "$topic" 1 "$offset" --reason 'broken client'
+[ "$(sql "SELECT reason || ' ' || (detail->>'to_offset') FROM audit_log WHERE action = 'dlq-accept'")" \
+    = "broken client $offset" ] || fail "audit_log"
+settle 100
+[ "$(sql "SELECT count(*) FROM dead_letters WHERE reason = 'constraint'
+          AND event_id IN ('$first', '$second')")" = 2 ] || fail "the accepted letters"
+within 10 answers /readyz 200
 stop_worker
-verify --refused "$refused"
+verify --refused "$refused" --refused "$first" --refused "$second"
