@@ -36,7 +36,7 @@ BEGIN
     IF v_others IS NOT NULL THEN
         RAISE EXCEPTION '%: in the way, the columns of attempt_rows that they look at move', v_others
             USING errcode = 'dependent_objects_still_exist',
-            hint = 'Drop them and make them again afterwards. The document is then attempt_rows.answers, with the name of the table before it.';
+            hint = 'Drop them and make them again afterwards. The document is then attempt_fold(folded_answers, tail).';
     END IF;
 END $$;
 
@@ -150,16 +150,9 @@ COMMENT ON COLUMN attempt_rows.recent_event_ids IS
 COMMENT ON COLUMN attempt_rows.auto_save_data IS
     'Kept as it came, as text: every save replaces it, hardly anybody reads it. attempts.auto_save_data is jsonb.';
 COMMENT ON COLUMN attempt_rows.folded_answers IS
-    'The answers without what still waits in tail. The whole document is attempts.answers or, of a row r of this table, r.answers: a function that is written like a column.';
+    'The answers without what still waits in tail. The whole document is attempts.answers, or here attempt_fold(folded_answers, tail).';
 COMMENT ON COLUMN attempt_rows.tail IS
     'The newest changes of answers as text, ,"q1":"B","q7":null: JSON members with a comma before each; the last of equal keys counts, null clears one. Folded when it grows beyond some hundred bytes, and by the submit.';
-
-CREATE FUNCTION answers(p_row attempt_rows) RETURNS jsonb
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN attempt_fold((p_row).folded_answers, (p_row).tail);
-
-COMMENT ON FUNCTION answers(attempt_rows) IS
-    'The document of a row r of attempt_rows, written r.answers.';
 
 CREATE OR REPLACE VIEW attempts AS
 SELECT id, exam_id, student_id, status, version, revision,
@@ -207,7 +200,7 @@ SELECT exam_id,
        count(*) FILTER (WHERE status = 'in_progress')                    AS in_progress,
        count(*) FILTER (WHERE status = 'submitted')                      AS submitted,
        count(*) FILTER (WHERE submitted_at > deadline_at)                AS after_deadline,
-       avg(attempt_answered(r.answers))                                   AS answered_avg,
+       avg(attempt_answered(attempt_fold(folded_answers, tail)))              AS answered_avg,
        min(started_at)                                                   AS first_started_at,
        max(submitted_at)                                                 AS last_submitted_at,
        percentile_cont(0.5) WITHIN GROUP (ORDER BY submitted_at - started_at) AS duration_p50,
@@ -225,7 +218,7 @@ SELECT a.exam_id,
        count(*) FILTER (WHERE a.status = 'submitted')   AS submitted_answered,
        now()                                            AS as_of
 FROM attempt_rows a
-CROSS JOIN LATERAL jsonb_object_keys(a.answers) AS q (question_id)
+CROSS JOIN LATERAL jsonb_object_keys(attempt_fold(a.folded_answers, a.tail)) AS q (question_id)
 WHERE a.exam_id IS NOT NULL
 GROUP BY a.exam_id, q.question_id;
 CREATE UNIQUE INDEX question_stats_key ON question_stats (exam_id, question_id);
@@ -536,7 +529,6 @@ SELECT attempt_copy_grants('exam_attempt_stats', 'exam_attempt_stats_rights'),
        attempt_copy_grants('question_stats', 'question_stats_rights');
 DROP MATERIALIZED VIEW exam_attempt_stats, question_stats;
 
-DROP FUNCTION answers(attempt_rows);
 ALTER TABLE attempt_rows
     DROP CONSTRAINT attempt_rows_answers_object,
     DROP CONSTRAINT attempt_rows_auto_save_object,

@@ -8,7 +8,8 @@ CREATE OR REPLACE FUNCTION get_multiple_attempt_states(p_attempt_ids uuid[])
                    updated_at timestamptz, submitted_at timestamptz)
     LANGUAGE sql STABLE
 AS $$
-    SELECT i.nth, i.id, r.id IS NOT NULL, r.exam_id, r.student_id, r.status, r.version, r.answers,
+    SELECT i.nth, i.id, r.id IS NOT NULL, r.exam_id, r.student_id, r.status, r.version,
+           attempt_fold(r.folded_answers, r.tail),
            r.auto_save_data::jsonb, r.updated_at, r.submitted_at
     FROM unnest(p_attempt_ids) WITH ORDINALITY AS i (id, nth)
     LEFT JOIN attempt_rows r ON r.id = i.id
@@ -29,8 +30,8 @@ AS $$
                      CASE WHEN r.status = 'submitted' THEN 'already_submitted' END,
                      CASE WHEN r.deadline_at < now() THEN 'past_deadline' END,
                      CASE WHEN r.exam_id IS NULL THEN 'no_start' END,
-                     CASE WHEN r.answers = '{}' THEN 'no_answers' END], NULL)
-                     || attempt_answers_reasons(r.answers)
+                     CASE WHEN attempt_fold(r.folded_answers, r.tail) = '{}' THEN 'no_answers' END], NULL)
+                     || attempt_answers_reasons(attempt_fold(r.folded_answers, r.tail))
                  END AS reasons
           FROM unnest(p_attempt_ids) WITH ORDINALITY AS i (id, nth)
           LEFT JOIN attempt_rows r ON r.id = i.id) AS v

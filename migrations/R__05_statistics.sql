@@ -14,7 +14,7 @@ AS $$
            count(*) FILTER (WHERE r.status = 'in_progress'),
            count(*) FILTER (WHERE r.status = 'submitted'),
            count(*) FILTER (WHERE r.submitted_at > r.deadline_at),
-           avg(attempt_answered(r.answers)),
+           avg(attempt_answered(attempt_fold(r.folded_answers, r.tail))),
            min(r.started_at),
            max(r.submitted_at),
            percentile_cont(0.5) WITHIN GROUP (ORDER BY r.submitted_at - r.started_at),
@@ -32,7 +32,7 @@ CREATE OR REPLACE FUNCTION get_active_attempts(p_exam_id uuid)
                    idle interval)
     LANGUAGE sql STABLE
 AS $$
-    SELECT r.id, r.student_id, r.version, attempt_answered(r.answers), r.started_at, r.deadline_at,
+    SELECT r.id, r.student_id, r.version, attempt_answered(attempt_fold(r.folded_answers, r.tail)), r.started_at, r.deadline_at,
            r.updated_at, greatest(now() - r.updated_at, interval '0')
     FROM attempt_rows r
     WHERE r.exam_id = p_exam_id AND r.status = 'in_progress'

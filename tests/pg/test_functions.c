@@ -232,7 +232,7 @@ static void test_what_the_database_refuses_stops_no_other(void **state)
     make_attempts(db);
     sql_ok(
         db,
-        "ALTER TABLE attempt_rows ADD CONSTRAINT no_poison CHECK (NOT attempt_rows.answers ? 'poison')");
+        "ALTER TABLE attempt_rows ADD CONSTRAINT no_poison CHECK (NOT attempt_fold(folded_answers, tail) ? 'poison')");
     sql_is(
         db, "1 applied 2, 2 invalid 1, 3 applied 2",
         OUTCOMES("batch_save_attempts('["

@@ -120,7 +120,7 @@ static void test_refreshes_do_not_delay_the_writes(void **state)
     sql_ok(rig->db, "CREATE TABLE waited (query text)");
     sql_ok(rig->db, "INSERT INTO exams SELECT md5(n::text)::uuid FROM generate_series(1, 50) n");
     sql_ok(rig->db,
-           "INSERT INTO attempt_rows (id, exam_id, student_id, started_at, revision, answers) "
+           "INSERT INTO attempts (id, exam_id, student_id, started_at, revision, answers) "
            "SELECT gen_random_uuid(), md5((n % 50 + 1)::text)::uuid, gen_random_uuid(), now(), "
            "1, '{\"q1\": 1, \"q2\": 2, \"q3\": 3}' FROM generate_series(1, 5000) n");
     for (unsigned n = 1; n <= PER_FLUSH; n++) {

@@ -235,7 +235,8 @@ static void test_a_miss_among_hits_is_told_even_if_more_goes_wrong(void **state)
     rig->moves[1].epoch = activity_epoch;
     rig->moves[1].expected_next = 99;
     rig->plan.move_count = 2;
-    rig_fold(rig, 1, 1, 2, "{not json", 1);
+    sql_ok(rig->db, "INSERT INTO attempts (id) VALUES ('a0000000-0000-4000-8000-000000000001')");
+    rig_fold(rig, 1, 1, 2, "{not json}", 1);
     rig_ok(rig, STORE_OPEN);
     assert_true(rig->moves[0].hit);
     assert_false(rig->moves[1].hit);
@@ -408,7 +409,8 @@ static void test_commit_of_a_failed_transaction_is_a_bug(void **state)
     struct rig *rig = *state;
     rig_claim(rig, TOPIC_WRITES, 0, 10);
     rig_plan(rig, 10, 15);
-    rig_fold(rig, 1, 1, 2, "{not json", 1);
+    sql_ok(rig->db, "INSERT INTO attempts (id) VALUES ('a0000000-0000-4000-8000-000000000001')");
+    rig_fold(rig, 1, 1, 2, "{not json}", 1);
     rig_fails(rig, STORE_OPEN, ERR_REJECT, "22P02");
     /* An engine that forgot to undo: the server answers COMMIT with ROLLBACK. */
     rig->plan.move_count = 0;

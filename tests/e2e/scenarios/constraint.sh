@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154
 # a constraint that refuses one event: that one is dead, its neighbours are not
 stage constraint
-sql "ALTER TABLE attempt_rows ADD CONSTRAINT no_forbidden CHECK (NOT attempt_rows.answers ? 'forbidden')"
+sql "ALTER TABLE attempt_rows ADD CONSTRAINT no_forbidden CHECK (NOT attempt_fold(folded_answers, tail) ? 'forbidden')"
 attempt=$(uuid) refused=$(uuid) at=2026-05-01T10:00:00Z
 for version in 1 2 3; do
     answers="{\"q$version\":\"A\"}" id=$(uuid)

@@ -4,7 +4,7 @@ stage dead_letters
 letters() { attemptd dlq list --json "$@" | jq -r '.letters[].id'; }
 open_count() { attemptd dlq list --json | jq .total; }
 
-sql "ALTER TABLE attempt_rows ADD CONSTRAINT no_forbidden CHECK (NOT attempt_rows.answers ? 'forbidden')"
+sql "ALTER TABLE attempt_rows ADD CONSTRAINT no_forbidden CHECK (NOT attempt_fold(folded_answers, tail) ? 'forbidden')"
 attempt=$(uuid) at=2026-05-01T10:00:00Z
 save() { # VERSION ANSWERS
     echo "{\"type\":\"attempt.saved.v1\",\"id\":\"$(uuid)\",\"data\":{\"attempt_id\":\"$attempt\",

@@ -13,7 +13,7 @@ FROM (
            concat_ws(' ',
                CASE WHEN r.status IS DISTINCT FROM m.status THEN 'status' END,
                CASE WHEN r.version IS DISTINCT FROM m.version THEN 'version' END,
-               CASE WHEN r.answers IS DISTINCT FROM m.answers THEN 'answers' END,
+               CASE WHEN attempt_fold(r.folded_answers, r.tail) IS DISTINCT FROM m.answers THEN 'answers' END,
                CASE WHEN r.auto_save_data::jsonb IS DISTINCT FROM m.auto_save_data
                     THEN 'auto_save_data' END,
                CASE WHEN r.exam_id IS DISTINCT FROM m.exam_id THEN 'exam_id' END,
