@@ -278,6 +278,25 @@ static void test_what_a_dead_worker_did_not_publish_is_found(void **state)
     sql_is(f->db, "7", "SELECT published FROM view_schedules WHERE refreshes > 0");
 }
 
+/* The server's clock was put back by ten years: nothing waits until it gets there again. */
+static void test_a_clock_that_was_put_back_holds_up_no_view(void **state)
+{
+    struct fixture *f = *state;
+    schedule_one(f);
+    sql_ok(f->db, "UPDATE view_schedules SET refreshes = 7, published = 6, every = '1 hour', "
+                  "last_finished_at = now() + interval '10 years', as_of = now() + interval "
+                  "'10 years', next_try_at = now() + interval '10 years' "
+                  "WHERE view_name = 'question_stats'");
+    until(f, &f->views, 1);
+    assert_int_equal(f->last_refresh, 7);
+    make_news(f);
+    until(f, &f->views, 2);
+    assert_int_equal(f->last_refresh, 8);
+    sql_is(f->db, "t", "SELECT as_of <= now() FROM view_schedules WHERE refreshes = 8");
+    idle(f, 200);
+    assert_int_equal(f->views, 2);
+}
+
 static void test_foreign_changes_stay_until_they_are_confirmed(void **state)
 {
     struct fixture *f = *state;
@@ -549,6 +568,7 @@ int main(void)
         TEST(test_a_dependent_view_follows),
         TEST(test_a_failure_is_recorded_and_tried_again),
         TEST(test_what_a_dead_worker_did_not_publish_is_found),
+        TEST(test_a_clock_that_was_put_back_holds_up_no_view),
         TEST(test_foreign_changes_stay_until_they_are_confirmed),
         TEST(test_a_submit_by_sql_is_digested_and_told),
         TEST(test_many_submits_by_sql_all_get_their_digests),

@@ -7,6 +7,14 @@
 
 #include <cmocka.h>
 
+static void trace(struct engine_rig *rig, const void *what, size_t len)
+{
+    const unsigned char *at = what;
+    for (size_t i = 0; i < len; i++)
+        rig->trace = (rig->trace ^ at[i]) * UINT64_C(1099511628211);
+    rig->trace = (rig->trace ^ (uint64_t)rig->now_ms) * UINT64_C(1099511628211);
+}
+
 /* ------------------------------------------------------------------------------------- source */
 
 static void source_next(void *self, struct source_event *ret)
@@ -213,6 +221,7 @@ static void store_start(void *self, struct store_call *call)
     assert_null(rig->call);
     rig->call = call;
     rig->calls[call->step]++;
+    trace(rig, &call->step, sizeof call->step);
     rig->close_ends_ms = rig->now_ms + rig->close_ms;
     if (call->step == STORE_CLOSE && rig->records_per_ms > 0)
         rig->close_ends_ms += records_of(call->plan) / rig->records_per_ms;
@@ -277,6 +286,7 @@ static bool publish(void *self, uint64_t ticket, const struct message *message)
     if (rig->ticket_count == sizeof rig->tickets / sizeof rig->tickets[0])
         return false;
     rig->tickets[rig->ticket_count++] = ticket;
+    trace(rig, message->id.ptr, message->id.len);
     if (message->outlet == OUTLET_OUTCOMES) {
         rig->outcomes++;
         rig->outcome_key_bytes = message->key.len;
@@ -296,6 +306,8 @@ static bool confirmed(void *self, uint64_t *ret_ticket)
 static void note(void *self, const struct note *note)
 {
     struct engine_rig *rig = self;
+    trace(rig, &note->kind, sizeof note->kind);
+    trace(rig, &note->number, sizeof note->number);
     if (note->kind == NOTE_HALTED) {
         rig->halts++;
         rig->halt_err = *note->err;

@@ -30,6 +30,7 @@ struct engine_rig {
     struct engine_options options;
     struct engine *engine;
     uint64_t steps; /* of the engine */
+    uint64_t trace; /* what it did and when, but for the texts of messages: calls, ids, notes */
 
     /* source */
     struct rig_partition partitions[TOPIC_COUNT];

@@ -526,6 +526,51 @@ static void test_stop_leaves_no_lag_behind(void **state)
     assert_int_equal(log_of(rig, TOPIC_WRITES)->committed, 7);
 }
 
+/* A working day in seven minutes: flushes, retries, a breaker, refusals, a halt that heals. */
+static uint64_t day_with_jumps(int64_t jump_us)
+{
+    struct engine_rig *rig = calloc(1, sizeof *rig);
+    assert_non_null(rig);
+    engine_rig_init(rig);
+    rig->submits = true;
+    rig->refused = 1 << 3 | 1 << 6;
+    log_of(rig, TOPIC_WRITES)->end = 10;
+    engine_rig_start(rig);
+    for (int minute = 0; minute < 7; minute++) {
+        rig->wall_us = minute % 2 == 0 ? jump_us : -jump_us;
+        drip(rig, TOPIC_ACTIVITY, 20, 500);
+        rig->wall_us = minute % 3 == 0 ? -jump_us : 0;
+        if (minute == 2)
+            log_of(rig, TOPIC_WRITES)->refusals_until = 7;
+        rig->fails[STORE_OPEN] = minute == 4 ? 8 : 0;
+        err_set(&rig->err[STORE_OPEN], ERR_RETRY, "40001", "a toy fails");
+        rig->fails[STORE_CONNECT] = minute == 5 ? 20 : 0;
+        err_set(&rig->err[STORE_CONNECT], ERR_LOST, "08006", "a toy fails");
+        rig->fails[STORE_CLOSE] = minute == 5;
+        err_set(&rig->err[STORE_CLOSE], ERR_RETRY, "40001", "a toy fails");
+        engine_rig_run(rig, 20000);
+        rig->wall_us = jump_us;
+        drip(rig, TOPIC_REFRESH, 3, 100);
+        engine_rig_run(rig, 30000);
+    }
+    assert_int_equal(log_of(rig, TOPIC_ACTIVITY)->published, 140);
+    assert_int_equal(log_of(rig, TOPIC_WRITES)->published, 10);
+    uint64_t trace = rig->trace;
+    engine_rig_release(rig);
+    free(rig);
+    return trace;
+}
+
+/* The wall clock stands in messages for people, and decides nothing. */
+static void test_no_jump_of_the_wall_clock_changes_anything(void **state)
+{
+    (void)state;
+    const int64_t ten_years_us = INT64_C(3652) * 86400 * 1000000;
+    uint64_t calm = day_with_jumps(0);
+    assert_true(day_with_jumps(ten_years_us) == calm);
+    assert_true(day_with_jumps(-ten_years_us) == calm);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_rig, close_rig)
 
 int main(void)
@@ -554,6 +599,7 @@ int main(void)
         TEST(test_an_open_breaker_needs_no_more_memory),
         TEST(test_probes_are_never_further_apart_than_set),
         TEST(test_stop_leaves_no_lag_behind),
+        cmocka_unit_test(test_no_jump_of_the_wall_clock_changes_anything),
     };
     return cmocka_run_group_tests_name("engine", tests, NULL, NULL);
 }
