@@ -31,7 +31,7 @@ static void test_admin(void **state)
     rig_init(&rig, address(state), "admin");
     const char *name = rig.names.topics[TOPIC_WRITES];
     struct kafka_cluster cluster;
-    assert_true(kafka_admin_cluster(rig.admin, &cluster, &err));
+    assert_true(kafka_admin_cluster(rig.admin, KAFKA_ADMIN_TIMEOUT_MS, &cluster, &err));
     assert_int_equal(cluster.broker_count, 1);
     assert_true(*cluster.id != '\0');
 

@@ -168,7 +168,7 @@ static void check_all(struct examination *e)
         finding_unreachable(e->findings, AREA, err.text);
         return;
     }
-    if (kafka_admin_cluster(e->admin, &cluster, &err))
+    if (kafka_admin_cluster(e->admin, KAFKA_ADMIN_TIMEOUT_MS, &cluster, &err))
         finding_add(e->findings, FINDING_OK, AREA, NULL, "cluster %s, %d broker%s", cluster.id,
                     cluster.broker_count, cluster.broker_count == 1 ? "" : "s");
     int counts[TOPIC_COUNT];

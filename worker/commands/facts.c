@@ -1,5 +1,7 @@
 #include "worker/commands/facts.h"
+
 #include "worker/commands/document.h"
+#include "worker/commands/kafka_setup.h"
 
 #include <string.h>
 
@@ -50,9 +52,8 @@ json_t *facts_from_database(struct pg_client *client, const char *file, const ch
 bool facts_kafka_answers(struct kafka_admin *admin, const struct settings *settings,
                          struct err *err)
 {
-    struct kafka_cluster cluster;
     struct err why;
-    if (kafka_admin_cluster(admin, &cluster, &why))
+    if (kafka_setup_wait(admin, settings->kafka_brokers, &why))
         return true;
     return err_set(err, why.action, why.code,
                    "nothing from Kafka at %.80s (%.100s): is KAFKA_BOOTSTRAP_SERVERS right and "

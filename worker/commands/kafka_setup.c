@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define SILENT_MS 1000 /* shorter waits are nobody's concern */
+
 static char *join(const struct conf_pair *pair)
 {
     char *text = NULL;
@@ -41,12 +43,25 @@ bool kafka_setup_init(struct kafka_setup *setup, const struct settings *settings
     return true;
 }
 
-struct kafka_admin *kafka_setup_reach(const struct kafka_setup *setup, struct err *err)
+bool kafka_setup_wait(struct kafka_admin *admin, const char *address, struct err *err)
 {
     struct kafka_cluster cluster;
+    if (kafka_admin_cluster(admin, SILENT_MS, &cluster, err))
+        return true;
+    const int rest_ms = KAFKA_ADMIN_TIMEOUT_MS - SILENT_MS;
+    (void)fprintf(stderr,
+                  "attemptd: waiting %d s more for Kafka at %s: is the broker up, is the address "
+                  "right (KAFKA_BOOTSTRAP_SERVERS), does nothing stand in the way (firewall, TLS, "
+                  "SASL)?\n",
+                  rest_ms / 1000, address);
+    return kafka_admin_cluster(admin, rest_ms, &cluster, err);
+}
+
+struct kafka_admin *kafka_setup_reach(const struct kafka_setup *setup, struct err *err)
+{
     struct err why;
     struct kafka_admin *admin = kafka_admin_new(&setup->options, err);
-    if (admin == NULL || kafka_admin_cluster(admin, &cluster, &why))
+    if (admin == NULL || kafka_setup_wait(admin, setup->options.bootstrap_servers, &why))
         return admin;
     kafka_admin_free(admin);
     (void)err_set(err, why.action, why.code,

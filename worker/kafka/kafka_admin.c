@@ -39,11 +39,11 @@ void kafka_admin_free(struct kafka_admin *admin)
 
 /* --------------------------------------------------------------------------------- questions */
 
-bool kafka_admin_cluster(struct kafka_admin *admin, struct kafka_cluster *ret, struct err *err)
+bool kafka_admin_cluster(struct kafka_admin *admin, int timeout_ms, struct kafka_cluster *ret,
+                         struct err *err)
 {
     const struct rd_kafka_metadata *metadata;
-    rd_kafka_resp_err_t code =
-        rd_kafka_metadata(admin->rk, 0, NULL, &metadata, KAFKA_ADMIN_TIMEOUT_MS);
+    rd_kafka_resp_err_t code = rd_kafka_metadata(admin->rk, 0, NULL, &metadata, timeout_ms);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return kafka_error_set(err, code, "Kafka does not answer: %s", rd_kafka_err2str(code));
     *ret = (struct kafka_cluster){ .broker_count = metadata->broker_cnt };

@@ -24,8 +24,9 @@ struct kafka_cluster {
     int broker_count;
 };
 
-/* Also the way to find out whether anybody answers at all. */
-bool kafka_admin_cluster(struct kafka_admin *admin, struct kafka_cluster *ret, struct err *err);
+/* Also the way to find out whether anybody answers at all, within `timeout_ms`. */
+bool kafka_admin_cluster(struct kafka_admin *admin, int timeout_ms, struct kafka_cluster *ret,
+                         struct err *err);
 
 struct kafka_topic {
     bool exists;

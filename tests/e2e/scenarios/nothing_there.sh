@@ -36,6 +36,16 @@ sql "DELETE FROM schema_migrations WHERE version = '9999'"
 [ $rc = 78 ] || fail "doctor with a newer schema ended with $rc"
 says 'install the attemptd' newer.log || fail "doctor does not say what a newer schema needs"
 
+# Commands that need Kafka say at once what they wait for, and end.
+for command in 'simulate --students 1' 'produce' 'audit' 'doctor' 'status'; do
+    # shellcheck disable=SC2086
+    KAFKA_BOOTSTRAP_SERVERS=$closed timeout 30 attemptd $command </dev/null >out.log 2>wait.log &
+    pid=$!
+    within 4 says "waiting .* for Kafka at $closed" wait.log
+    kill -0 $pid || fail "$command was silent until its end"
+    expect 69 wait $pid
+done
+
 # Without Kafka it stays and says so.
 KAFKA_BOOTSTRAP_SERVERS=$closed run_worker
 within 20 says '[Kk]afka|broker'
