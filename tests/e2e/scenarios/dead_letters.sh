@@ -55,6 +55,9 @@ expect 0 attemptd dlq replay --reason constraint --yes
 settle
 [ "$(sql "SELECT version || (answers->>'forbidden') FROM attempts WHERE id = '$attempt'")" = 3ü ] ||
     fail "the replayed save was not applied"
+[ "$(sql "SELECT sum(dead) FROM ingest_progress")" = 34 ] || fail "the old counters do not stay"
+replays() { sql "SELECT count(*) FROM audit_log WHERE action = 'letter replayed'"; }
+[ "$(replays)" = 1 ] || fail "the replay is not audited"
 before=$(log_records)
 expect 0 attemptd dlq replay "$refused" 2>again.txt
 says 'sent again before' again.txt || fail "it does not say that the letter was sent before"
@@ -81,6 +84,11 @@ settle
           AND (n.topic, n.partition, n.headers, n.reason) = (o.topic, o.partition, o.headers, o.reason)
           AND (n.record_key, n.record_value) IS NOT DISTINCT FROM (o.record_key, o.record_value))")" \
     = 33 ] || fail "not the same bytes, headers, partitions and reasons"
+[ "$(sql "SELECT sum(dead) FROM ingest_progress")" = 67 ] || fail "33 more outcomes"
+[ "$(replays)" = 35 ] || fail "$(replays) replays are audited, not 35" # --again among them
+told=$(kcat -b "$KAFKA_BOOTSTRAP_SERVERS" -C -e -q -t "${prefix}attempt.outcomes" -f '%s\n' |
+    jq -r 'select(.outcome == "dead") | "\(.topic) \(.partition) \(.record_offset)"' | sort -u | wc -l)
+[ "$told" = 67 ] || fail "$told dead records were told, not 67: each record its own outcome"
 expect 0 attemptd audit
 expect 0 attemptd audit --replay
 
