@@ -103,15 +103,9 @@ static bool send_attempt(struct herald *herald, const struct foreign_change *cha
     clear(herald);
     cache_key_attempt(&herald->key, &change->attempt_id);
     message_id_of_revision(&herald->id, buf_bytes(&herald->key), change->revision);
-    return send_invalidation(herald,
-                             (struct invalidation){ .scope = SCOPE_KEY,
-                                                    .has_version = true,
-                                                    .version = change->version,
-                                                    .has_revision = true,
-                                                    .revision = change->revision,
-                                                    .has_exam = change->has_exam,
-                                                    .exam_id = change->exam_id,
-                                                    .committed_at_us = change->changed_at_us });
+    const struct uuid *exam_id = change->has_exam ? &change->exam_id : NULL;
+    return send_invalidation(herald, invalidation_of_attempt(change->version, change->revision,
+                                                             exam_id, change->changed_at_us));
 }
 
 static bool send_exam(struct herald *herald, const struct foreign_change *change)
@@ -120,11 +114,7 @@ static bool send_exam(struct herald *herald, const struct foreign_change *change
     clear(herald);
     cache_key_exam_stats(&herald->key, &change->exam_id);
     message_id_of_key(&herald->id, buf_bytes(&herald->key), &place);
-    return send_invalidation(herald,
-                             (struct invalidation){ .scope = SCOPE_KEY,
-                                                    .has_exam = true,
-                                                    .exam_id = change->exam_id,
-                                                    .committed_at_us = change->changed_at_us });
+    return send_invalidation(herald, invalidation_of_exam(&change->exam_id, change->changed_at_us));
 }
 
 /* Is a change of the same exam still to come? Once a round is enough for its statistics. */

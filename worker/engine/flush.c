@@ -122,6 +122,12 @@ static void undo(struct engine *engine, const struct err *err)
     store_step(engine, FLUSH_UNDOING, STORE_UNDO);
 }
 
+static void no_memory(struct engine *engine)
+{
+    const struct err err = { ERR_RESOURCE, "memory", "no memory to judge and settle a flush" };
+    undo(engine, &err);
+}
+
 static void failed(struct engine *engine, const struct err *err)
 {
     if (err->action != ERR_LOST) {
@@ -241,15 +247,14 @@ static void close_plan(struct engine *engine)
     struct flush *flush = &engine->flush;
     struct planned *planned = &flush->planned;
     struct arena *arena = &flush->arena;
-    const struct err memory = { ERR_RESOURCE, "memory", "no memory to settle a flush" };
     if (!plan_settle(planned, arena)) {
-        undo(engine, &memory);
+        no_memory(engine);
         return;
     }
     for (size_t i = 0; i < planned->plan.submission_count; i++) {
         struct submission_row *row = &planned->plan.submissions[i];
         if (!canonical_digest(row->fold->answers, arena, &engine->digest_room, row->digest)) {
-            undo(engine, &memory);
+            no_memory(engine);
             return;
         }
     }
@@ -262,8 +267,7 @@ static void opened(struct engine *engine)
     if (!plan_hits(&planned->plan)) {
         fenced(engine);
     } else if (!plan_opened(planned, &engine->flush.arena)) {
-        const struct err memory = { ERR_RESOURCE, "memory", "no memory to judge a flush" };
-        undo(engine, &memory);
+        no_memory(engine);
     } else if (planned->needs_lock) {
         store_step(engine, FLUSH_LOCKING, STORE_LOCK);
     } else {
@@ -275,8 +279,7 @@ static void locked(struct engine *engine)
 {
     struct planned *planned = &engine->flush.planned;
     if (!plan_judge(planned, &engine->flush.arena)) {
-        const struct err memory = { ERR_RESOURCE, "memory", "no memory to judge a flush" };
-        undo(engine, &memory);
+        no_memory(engine);
         return;
     }
     const struct plan *plan = &planned->plan;

@@ -66,15 +66,9 @@ static struct message tell_change(struct announcer *announcer, const struct chan
 {
     cache_key_attempt(&announcer->key, &change->attempt_id);
     message_id_of_revision(&announcer->id, buf_bytes(&announcer->key), change->revision);
-    return build_invalidation(announcer,
-                              (struct invalidation){ .scope = SCOPE_KEY,
-                                                     .has_version = true,
-                                                     .version = change->version,
-                                                     .has_revision = true,
-                                                     .revision = change->revision,
-                                                     .has_exam = change->has_exam,
-                                                     .exam_id = change->exam_id,
-                                                     .committed_at_us = change->committed_at_us });
+    const struct uuid *exam_id = change->has_exam ? &change->exam_id : NULL;
+    return build_invalidation(announcer, invalidation_of_attempt(change->version, change->revision,
+                                                                 exam_id, change->committed_at_us));
 }
 
 static struct message tell_exam(struct announcer *announcer, const struct change *exam)
@@ -83,10 +77,7 @@ static struct message tell_exam(struct announcer *announcer, const struct change
     cache_key_exam_stats(&announcer->key, &exam->exam_id);
     message_id_of_key(&announcer->id, buf_bytes(&announcer->key), &place);
     return build_invalidation(announcer,
-                              (struct invalidation){ .scope = SCOPE_KEY,
-                                                     .has_exam = true,
-                                                     .exam_id = exam->exam_id,
-                                                     .committed_at_us = exam->committed_at_us });
+                              invalidation_of_exam(&exam->exam_id, exam->committed_at_us));
 }
 
 static struct message tell_verdict(struct announcer *announcer, const struct verdict *verdict)

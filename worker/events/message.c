@@ -93,6 +93,29 @@ void cache_key_view(struct buf *buf, struct bytes view_name)
     buf_put(buf, view_name);
 }
 
+struct invalidation invalidation_of_attempt(int64_t version, int64_t revision,
+                                            const struct uuid *exam_id, int64_t committed_at_us)
+{
+    struct invalidation invalidation = { .scope = SCOPE_KEY,
+                                         .has_version = true,
+                                         .version = version,
+                                         .has_revision = true,
+                                         .revision = revision,
+                                         .committed_at_us = committed_at_us };
+    invalidation.has_exam = exam_id != NULL;
+    if (exam_id != NULL)
+        invalidation.exam_id = *exam_id;
+    return invalidation;
+}
+
+struct invalidation invalidation_of_exam(const struct uuid *exam_id, int64_t committed_at_us)
+{
+    return (struct invalidation){ .scope = SCOPE_KEY,
+                                  .has_exam = true,
+                                  .exam_id = *exam_id,
+                                  .committed_at_us = committed_at_us };
+}
+
 void message_invalidation(struct buf *buf, const struct invalidation *invalidation)
 {
     buf_put_char(buf, '{');

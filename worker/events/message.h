@@ -52,6 +52,12 @@ void cache_key_attempt(struct buf *buf, const struct uuid *attempt_id);
 void cache_key_exam_stats(struct buf *buf, const struct uuid *exam_id);
 void cache_key_view(struct buf *buf, struct bytes view_name);
 
+/* Of an attempt's row (`exam_id` NULL: not known yet), and of an exam's statistics. Key and
+ * ttl_hint_s are for the sender to fill in. */
+struct invalidation invalidation_of_attempt(int64_t version, int64_t revision,
+                                            const struct uuid *exam_id, int64_t committed_at_us);
+struct invalidation invalidation_of_exam(const struct uuid *exam_id, int64_t committed_at_us);
+
 /* Appends the JSON value. */
 void message_invalidation(struct buf *buf, const struct invalidation *invalidation);
 
