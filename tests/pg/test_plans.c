@@ -72,7 +72,7 @@ static void generate(void)
            "decode(repeat('ab', 32), 'hex'), 't', hashtext(id::text) & 15, 1, row_number() OVER () "
            "FROM attempt_rows WHERE status = 'submitted'");
     sql_ok(db, "INSERT INTO attempt_answers SELECT a.id, q.key, q.value FROM attempt_rows a, "
-               "jsonb_each(a.answers) q WHERE status = 'submitted'");
+               "jsonb_each(a.folded_answers) q WHERE status = 'submitted'");
     run("INSERT INTO activity_events SELECT md5('v' || n)::uuid, md5('a' || 1 + n / 10)::uuid, 'x', "
         "NULL, now() - n * interval '5 s' FROM generate_series(0, %lld) n",
         n * 10 - 1);
