@@ -20,25 +20,6 @@
 #define CASES_USUAL 3000
 #define ATTEMPT     "0aa8f6a4-6b4e-4b7e-9b1c-1d2f3a4b5c6d"
 
-static struct private_pg server;
-
-static int start_server(void **state)
-{
-    (void)state;
-    struct err err = { 0 };
-    if (private_pg_start(&server, &err))
-        return 0;
-    print_error("%s\n", err.text);
-    return -1;
-}
-
-static int stop_server(void **state)
-{
-    (void)state;
-    private_pg_stop(&server);
-    return 0;
-}
-
 /* ----------------------------------------------------------------------------------- generated */
 
 static bool one_in(struct rng *rng, uint64_t n)
@@ -211,7 +192,7 @@ static void assert_jsonb_takes(PGconn *db, struct bytes json, struct arena *aren
 static void test_jsonb_takes_what_the_decoder_lets_in(void **state)
 {
     (void)state;
-    PGconn *db = sql_connect(server.owner_url);
+    PGconn *db = sql_connect(pg_group_server()->owner_url);
     assert_non_null(db);
     const char *cases = getenv("CASES");
     long count = cases != NULL ? strtol(cases, NULL, 10) : CASES_USUAL;
@@ -250,5 +231,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_jsonb_takes_what_the_decoder_lets_in),
     };
-    return hash_init() ? cmocka_run_group_tests(tests, start_server, stop_server) : EXIT_FAILURE;
+    return hash_init() ? cmocka_run_group_tests(tests, pg_group_start, pg_group_stop)
+                       : EXIT_FAILURE;
 }

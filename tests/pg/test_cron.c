@@ -22,25 +22,6 @@
 #define CASES_USUAL 4000
 #define TEXT_BYTES  128
 
-static struct private_pg server;
-
-static int start_server(void **state)
-{
-    (void)state;
-    struct err err = { 0 };
-    if (private_pg_start(&server, &err))
-        return 0;
-    print_error("%s\n", err.text);
-    return -1;
-}
-
-static int stop_server(void **state)
-{
-    (void)state;
-    private_pg_stop(&server);
-    return 0;
-}
-
 /* ---------------------------------------------------------------------------- the other reader */
 
 struct schedule {
@@ -205,7 +186,7 @@ static void test_schedules_are_read_alike(void **state)
     (void)state;
     char url[PRIVATE_PG_URL_BYTES];
     struct err err = { 0 };
-    assert_true(private_pg_database(&server, true, false, url, &err));
+    assert_true(private_pg_database(pg_group_server(), true, false, url, &err));
     PGconn *db = sql_connect(url);
     assert_non_null(db);
     sql_ok(db, "CREATE FUNCTION verdict(text, timestamptz, timestamptz) RETURNS text "
@@ -243,5 +224,5 @@ static void test_schedules_are_read_alike(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_schedules_are_read_alike) };
-    return cmocka_run_group_tests(tests, start_server, stop_server);
+    return cmocka_run_group_tests(tests, pg_group_start, pg_group_stop);
 }

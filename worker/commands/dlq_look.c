@@ -15,13 +15,7 @@
 
 static const char *text(const json_t *object, const char *key)
 {
-    const char *value = json_string_value(json_object_get(object, key));
-    return value == NULL ? "" : value;
-}
-
-static long long number(const json_t *object, const char *key)
-{
-    return (long long)json_integer_value(json_object_get(object, key));
+    return document_text(object, key, "");
 }
 
 /* A line's end: text that may quote a stranger. */
@@ -51,13 +45,15 @@ static void print_list(const struct dlq *dlq, const json_t *document)
     {
         char place[300];
         (void)snprintf(place, sizeof place, "%s[%lld]@%lld", text(letter, "topic"),
-                       number(letter, "partition"), number(letter, "record_offset"));
-        (void)printf("%8lld  %-9s %-14s %-20s %-34s %8lld  ", number(letter, "id"),
+                       document_number(letter, "partition"),
+                       document_number(letter, "record_offset"));
+        (void)printf("%8lld  %-9s %-14s %-20s %-34s %8lld  ", document_number(letter, "id"),
                      text(letter, "state"), text(letter, "reason"), text(letter, "dead_at"), place,
-                     number(letter, "value_bytes"));
+                     document_number(letter, "value_bytes"));
         print_detail(text(letter, "detail"));
     }
-    long long total = number(document, "total"), shown = (long long)json_array_size(letters);
+    long long total = document_number(document, "total"),
+              shown = (long long)json_array_size(letters);
     if (total > shown)
         (void)printf("... and %lld older ones (--limit)\n", total - shown);
 }
@@ -130,7 +126,7 @@ static void print_letter(const struct letter *letter)
     (void)printf("letter %lld: %s\n", (long long)letter->id, letter_text(letter, "state"));
     (void)printf("%-10s %s[%d] at offset %lld, generation %lld\n", "record", letter->topic,
                  (int)letter->record.tp.partition, (long long)letter->record.offset,
-                 number(letter->object, "generation"));
+                 document_number(letter->object, "generation"));
     (void)printf("%-10s %s: ", "reason", letter_text(letter, "reason"));
     print_detail(letter_text(letter, "detail"));
     for (size_t i = 0; i < sizeof members / sizeof *members; i++)

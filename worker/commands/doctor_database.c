@@ -1,4 +1,5 @@
 #include "worker/commands/doctor.h"
+#include "worker/commands/document.h"
 #include "worker/commands/facts.h"
 #include "worker/commands/outcome_settings.h"
 #include "worker/postgres/migrate.h"
@@ -10,15 +11,9 @@
 #define AREA        "postgresql"
 #define VERSION_MIN 150000
 
-static long long number(const json_t *object, const char *key)
-{
-    return (long long)json_integer_value(json_object_get(object, key));
-}
-
 static const char *text(const json_t *object, const char *key)
 {
-    const char *value = json_string_value(json_object_get(object, key));
-    return value == NULL ? "" : value;
+    return document_text(object, key, "");
 }
 
 static bool is_on(const json_t *object, const char *key)
@@ -53,11 +48,12 @@ static void check_durability(struct findings *findings, const json_t *server)
 
 static bool check_server(struct findings *findings, const json_t *server)
 {
-    finding_add(findings, number(server, "version_num") < VERSION_MIN ? FINDING_FAIL : FINDING_OK,
-                AREA,
-                number(server, "version_num") < VERSION_MIN ? "use PostgreSQL 15 or newer" : NULL,
-                "PostgreSQL %s, database %s, user %s", text(server, "version"),
-                text(server, "database"), text(server, "user"));
+    finding_add(
+        findings, document_number(server, "version_num") < VERSION_MIN ? FINDING_FAIL : FINDING_OK,
+        AREA,
+        document_number(server, "version_num") < VERSION_MIN ? "use PostgreSQL 15 or newer" : NULL,
+        "PostgreSQL %s, database %s, user %s", text(server, "version"), text(server, "database"),
+        text(server, "user"));
     if (json_is_true(json_object_get(server, "in_recovery"))) {
         finding_add(findings, FINDING_FAIL, AREA,
                     "let DATABASE_URL name the primary; reads may use DATABASE_REPLICA_URL",
@@ -199,13 +195,13 @@ static void check_ledger(struct findings *findings, struct pg_client *client,
         return;
     }
     check_outcome_settings(findings, ledger, settings);
-    if (number(ledger, "without_start") > 0)
+    if (document_number(ledger, "without_start") > 0)
         finding_add(findings, FINDING_WARN, AREA,
                     "find out why their attempt.started.v1 did not come; statistics leave them out",
-                    "%lld attempts have no start", number(ledger, "without_start"));
-    if (number(ledger, "open_letters") > 0)
+                    "%lld attempts have no start", document_number(ledger, "without_start"));
+    if (document_number(ledger, "open_letters") > 0)
         finding_add(findings, FINDING_WARN, AREA, "look at them: 'attemptd dlq list'",
-                    "%lld dead letters are open", number(ledger, "open_letters"));
+                    "%lld dead letters are open", document_number(ledger, "open_letters"));
     size_t i;
     const json_t *view;
     json_array_foreach(json_object_get(ledger, "failing_views"), i, view) finding_add(

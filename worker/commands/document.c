@@ -31,3 +31,14 @@ int document_print(const char *name, const json_t *document, size_t flags)
     free(text);
     return EX_OK;
 }
+
+const char *document_text(const json_t *object, const char *key, const char *otherwise)
+{
+    const char *value = json_string_value(json_object_get(object, key));
+    return value == NULL ? otherwise : value;
+}
+
+long long document_number(const json_t *object, const char *key)
+{
+    return (long long)json_integer_value(json_object_get(object, key));
+}

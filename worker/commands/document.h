@@ -21,6 +21,10 @@ void document_item(bool *whole, json_t *array, json_t *value);
  */
 int document_print(const char *name, const json_t *document, size_t flags);
 
+/* What a member says, for the other form of the same answer; `otherwise` when there is no text. */
+const char *document_text(const json_t *object, const char *key, const char *otherwise);
+long long document_number(const json_t *object, const char *key);
+
 /* For the other form of the same answer: says that it cannot be given; EX_OSERR. */
 int document_no_memory(const char *name);
 

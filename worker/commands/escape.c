@@ -2,6 +2,10 @@
 
 #include "common/utf8.h"
 
+#include <stdio.h>
+
+#define SHOWN_BYTES_MAX ((size_t)256 << 20)
+
 void escape_bytes(struct buf *out, struct bytes bytes)
 {
     for (size_t i = 0; i < bytes.len; i++) {
@@ -52,4 +56,14 @@ void escape_json(struct buf *out, struct bytes json)
             buf_printf(out, "\\u%04x", code);
         at += len;
     }
+}
+
+void escape_print_json(struct bytes json)
+{
+    struct buf out;
+    buf_init(&out, SHOWN_BYTES_MAX);
+    escape_json(&out, json);
+    (void)fwrite(buf_bytes(&out).ptr, 1, out.len, stdout);
+    (void)putchar('\n');
+    buf_release(&out);
 }

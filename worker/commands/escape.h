@@ -13,4 +13,7 @@ void escape_bytes(struct buf *out, struct bytes bytes);
 /* JSON text, which stays the same JSON: what is not ASCII becomes \uNNNN. Expects valid UTF-8. */
 void escape_json(struct buf *out, struct bytes json);
 
+/* The same, numbers as they were written, with a line's end, to standard output. */
+void escape_print_json(struct bytes json);
+
 #endif

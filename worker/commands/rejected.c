@@ -14,8 +14,6 @@
 #include <string.h>
 #include <sysexits.h>
 
-#define SHOWN_BYTES_MAX ((size_t)256 << 20)
-
 const char rejected_help[] =
     "Rejected writes are saves and submits that were stale (another writer was first) or late (the\n"
     "attempt was submitted already), kept whole in rejected_writes. Their producers were told by an\n"
@@ -111,13 +109,7 @@ static int read_options(struct words *words, int argc, char **argv)
 
 static const char *text(const json_t *object, const char *key)
 {
-    const char *value = json_string_value(json_object_get(object, key));
-    return value == NULL ? "-" : value;
-}
-
-static long long number(const json_t *object, const char *key)
-{
-    return (long long)json_integer_value(json_object_get(object, key));
+    return document_text(object, key, "-");
 }
 
 static void print_list(const json_t *document)
@@ -134,12 +126,13 @@ static void print_list(const json_t *document)
     {
         bool erased = json_is_true(json_object_get(item, "erased"));
         (void)printf("%8lld  %-7s %-13s %-20s %-36s %8lld %8lld  %s[%lld]@%lld\n",
-                     number(item, "id"), text(item, "outcome"), text(item, "reason"),
+                     document_number(item, "id"), text(item, "outcome"), text(item, "reason"),
                      text(item, "rejected_at"), erased ? "(erased)" : text(item, "attempt_id"),
-                     number(item, "expected_version"), number(item, "row_version"),
-                     text(item, "topic"), number(item, "partition"), number(item, "record_offset"));
+                     document_number(item, "expected_version"),
+                     document_number(item, "row_version"), text(item, "topic"),
+                     document_number(item, "partition"), document_number(item, "record_offset"));
     }
-    long long total = number(document, "total"), shown = (long long)json_array_size(list);
+    long long total = document_number(document, "total"), shown = (long long)json_array_size(list);
     if (total > shown)
         (void)printf("... and %lld older ones (--limit)\n", total - shown);
 }
@@ -164,17 +157,6 @@ static int list(const struct words *words, struct pg_client *db)
 
 /* ------------------------------------------------------------------------------------ show */
 
-/* Numbers stay as they were written: this JSON is never parsed here. */
-static void print_json(struct bytes json)
-{
-    struct buf out;
-    buf_init(&out, SHOWN_BYTES_MAX);
-    escape_json(&out, json);
-    (void)fwrite(buf_bytes(&out).ptr, 1, out.len, stdout);
-    (void)putchar('\n');
-    buf_release(&out);
-}
-
 static void print_write(const struct pg_rows *rows, const char *id)
 {
     (void)printf("rejected write %s: %s %s\n", id, pg_rows_text(rows, 0, 1, ""),
@@ -189,7 +171,7 @@ static void print_write(const struct pg_rows *rows, const char *id)
     }
     (void)printf("%-12s %s\n%-12s %s\n", "attempt", pg_rows_text(rows, 0, 3, "-"), "event",
                  pg_rows_text(rows, 0, 4, "-"));
-    print_json(pg_rows_bytes(rows, 0, 9));
+    escape_print_json(pg_rows_bytes(rows, 0, 9));
 }
 
 static int show(const struct words *words, struct pg_client *db)
@@ -206,7 +188,7 @@ static int show(const struct words *words, struct pg_client *db)
                       words->id);
         code = command_fail("rejected", &err);
     } else if (words->json) {
-        print_json(pg_rows_bytes(rows, 0, 0));
+        escape_print_json(pg_rows_bytes(rows, 0, 0));
     } else {
         print_write(rows, words->id);
     }

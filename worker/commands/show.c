@@ -10,8 +10,6 @@
 #include <string.h>
 #include <sysexits.h>
 
-#define SHOWN_BYTES_MAX ((size_t)256 << 20)
-
 const char show_help[] =
     "All that the database knows of one attempt: its row, the ids of the last events applied, its\n"
     "submission, the last 20 of its rejected writes, of its dead letters and of what the audit log has\n"
@@ -27,23 +25,12 @@ const char show_help[] =
     "  attemptd show 11111111-1111-4111-8111-111111111111\n"
     "  attemptd show 11111111-1111-4111-8111-111111111111 --json | jq .attempt.version\n";
 
-/* Numbers stay as they were written: this JSON is never parsed here. */
-static void print_json(struct bytes json)
-{
-    struct buf out;
-    buf_init(&out, SHOWN_BYTES_MAX);
-    escape_json(&out, json);
-    (void)fwrite(buf_bytes(&out).ptr, 1, out.len, stdout);
-    (void)putchar('\n');
-    buf_release(&out);
-}
-
 static void print_part(const char *name, struct bytes json)
 {
     if (!bytes_present(json))
         return;
     (void)printf("%s\n", name);
-    print_json(json);
+    escape_print_json(json);
 }
 
 static int print(const struct pg_rows *rows, const char *attempt, bool json)
@@ -58,7 +45,7 @@ static int print(const struct pg_rows *rows, const char *attempt, bool json)
         return command_fail("show", &err);
     }
     if (json) {
-        print_json(pg_rows_bytes(rows, 0, 0));
+        escape_print_json(pg_rows_bytes(rows, 0, 0));
         return EX_OK;
     }
     (void)fputs(pg_rows_text(rows, 0, 1, ""), stdout);

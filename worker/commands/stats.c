@@ -1,4 +1,5 @@
 #include "worker/commands/stats.h"
+#include "worker/commands/document.h"
 
 #include "common/uuid.h"
 #include "worker/commands/command.h"
@@ -64,13 +65,7 @@ static int read_words(struct words *words, int argc, char **argv)
 
 static const char *text(const json_t *object, const char *key)
 {
-    const char *value = json_string_value(json_object_get(object, key));
-    return value == NULL ? "-" : value;
-}
-
-static long long number(const json_t *object, const char *key)
-{
-    return (long long)json_integer_value(json_object_get(object, key));
+    return document_text(object, key, "-");
 }
 
 static double fraction(const json_t *object, const char *key)
@@ -85,16 +80,16 @@ static void print_source(const json_t *document)
     if (strcmp(text(document, "source"), "view") == 0) {
         (void)printf("from        the view exam_attempt_stats, as of %s, ", text(view, "as_of"));
         if (json_is_true(json_object_get(view, "stale")))
-            (void)printf("%lld s and %lld records behind\n", number(view, "behind_s"),
-                         number(view, "behind_records"));
+            (void)printf("%lld s and %lld records behind\n", document_number(view, "behind_s"),
+                         document_number(view, "behind_records"));
         else
             (void)puts("nothing is new since");
         return;
     }
     (void)printf("from        the attempts themselves, as of now");
     if (strcmp(why, "stale") == 0)
-        (void)printf(": the view is %lld s and %lld records behind\n", number(view, "behind_s"),
-                     number(view, "behind_records"));
+        (void)printf(": the view is %lld s and %lld records behind\n",
+                     document_number(view, "behind_s"), document_number(view, "behind_records"));
     else if (strcmp(why, "missing") == 0)
         (void)puts(": the view does not have this exam");
     else
@@ -115,9 +110,9 @@ static void print_document(const json_t *document)
     print_title(json_string_value(json_object_get(document, "title")));
     (void)putchar('\n');
     (void)printf("attempts    %lld: %lld in progress, %lld submitted (%lld after the deadline)\n",
-                 number(s, "attempts"), number(s, "in_progress"), number(s, "submitted"),
-                 number(s, "after_deadline"));
-    if (number(s, "attempts") > 0)
+                 document_number(s, "attempts"), document_number(s, "in_progress"),
+                 document_number(s, "submitted"), document_number(s, "after_deadline"));
+    if (document_number(s, "attempts") > 0)
         (void)printf("answered    %.1f questions on average\n", fraction(s, "answered_avg"));
     (void)printf("times       the first started %s, the last submitted %s\n",
                  text(s, "first_started_at"), text(s, "last_submitted_at"));

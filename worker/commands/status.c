@@ -26,15 +26,9 @@ const char status_help[] =
     "  attemptd status\n"
     "  attemptd status --json | jq '.lag'\n";
 
-static long long number(const json_t *object, const char *key)
-{
-    return (long long)json_integer_value(json_object_get(object, key));
-}
-
 static const char *text(const json_t *object, const char *key)
 {
-    const char *value = json_string_value(json_object_get(object, key));
-    return value == NULL ? "-" : value;
+    return document_text(object, key, "-");
 }
 
 /* ---------------------------------------------------------------------------------- gathering */
@@ -90,7 +84,7 @@ static json_t *find_row(const json_t *database, const char *topic, size_t partit
     json_array_foreach(json_object_get(database, "partitions"), i, row)
     {
         if (strcmp(text(row, "topic"), topic) == 0 &&
-            number(row, "partition") == (long long)partition)
+            document_number(row, "partition") == (long long)partition)
             return row;
     }
     return NULL;
@@ -117,13 +111,13 @@ static bool join(json_t *database, const json_t *topics, const struct settings *
             json_t *row = find_row(database, name, p);
             if (row == NULL) {
                 row = json_pack("{s:s, s:I, s:I}", "topic", name, "partition", (json_int_t)p,
-                                "next_offset", (json_int_t)number(log, "low"));
+                                "next_offset", (json_int_t)document_number(log, "low"));
                 document_item(&whole, json_object_get(database, "partitions"), row);
             }
-            json_int_t lag = number(log, "end") - number(row, "next_offset");
+            json_int_t lag = document_number(log, "end") - document_number(row, "next_offset");
             *ret_lag += lag;
-            document_member(&whole, row, "log_start", json_integer(number(log, "low")));
-            document_member(&whole, row, "log_end", json_integer(number(log, "end")));
+            document_member(&whole, row, "log_start", json_integer(document_number(log, "low")));
+            document_member(&whole, row, "log_end", json_integer(document_number(log, "end")));
             document_member(&whole, row, "lag", json_integer(lag));
         }
     }
@@ -144,14 +138,15 @@ static void show_partitions(const json_t *database)
         bool known = json_object_get(row, "log_end") != NULL;
         char end[24] = "?", lag[24] = "?";
         if (known) {
-            (void)snprintf(end, sizeof end, "%lld", number(row, "log_end"));
-            (void)snprintf(lag, sizeof lag, "%lld", number(row, "lag"));
+            (void)snprintf(end, sizeof end, "%lld", document_number(row, "log_end"));
+            (void)snprintf(lag, sizeof lag, "%lld", document_number(row, "lag"));
         }
         (void)printf("%-24s %4lld %10lld %10lld %10s %8s %9lld %9lld %7lld %7lld %7lld\n",
-                     text(row, "topic"), number(row, "partition"), number(row, "next_offset"),
-                     number(row, "published_offset"), end, lag, number(row, "applied"),
-                     number(row, "duplicate"), number(row, "stale"), number(row, "late"),
-                     number(row, "dead"));
+                     text(row, "topic"), document_number(row, "partition"),
+                     document_number(row, "next_offset"), document_number(row, "published_offset"),
+                     end, lag, document_number(row, "applied"), document_number(row, "duplicate"),
+                     document_number(row, "stale"), document_number(row, "late"),
+                     document_number(row, "dead"));
     }
     if (json_array_size(rows) == 0)
         (void)puts("(nothing yet)");
@@ -170,16 +165,19 @@ static void show_totals(const json_t *database)
     const json_t *rejected = json_object_get(database, "rejected_writes");
     (void)printf("\nrecords   %lld = %lld applied + %lld duplicate + %lld stale + %lld late + %lld "
                  "dead  (%lld gaps)\n",
-                 number(outcomes, "records"), number(outcomes, "applied"),
-                 number(outcomes, "duplicate"), number(outcomes, "stale"), number(outcomes, "late"),
-                 number(outcomes, "dead"), number(outcomes, "gaps"));
+                 document_number(outcomes, "records"), document_number(outcomes, "applied"),
+                 document_number(outcomes, "duplicate"), document_number(outcomes, "stale"),
+                 document_number(outcomes, "late"), document_number(outcomes, "dead"),
+                 document_number(outcomes, "gaps"));
     (void)printf("attempts  %s%lld in %lld exams, %s%lld submitted, %lld without a start\n",
-                 about(attempts, "attempts_estimated"), number(attempts, "attempts"),
-                 number(database, "exams"), about(attempts, "submitted_estimated"),
-                 number(attempts, "submitted"), number(attempts, "without_start"));
-    (void)printf("activity  about %lld events\n", number(database, "activity_events_estimate"));
-    (void)printf("rejected  %lld stale, %lld late\n", number(rejected, "stale"),
-                 number(rejected, "late"));
+                 about(attempts, "attempts_estimated"), document_number(attempts, "attempts"),
+                 document_number(database, "exams"), about(attempts, "submitted_estimated"),
+                 document_number(attempts, "submitted"),
+                 document_number(attempts, "without_start"));
+    (void)printf("activity  about %lld events\n",
+                 document_number(database, "activity_events_estimate"));
+    (void)printf("rejected  %lld stale, %lld late\n", document_number(rejected, "stale"),
+                 document_number(rejected, "late"));
     const json_t *letters = json_object_get(database, "dead_letters");
     long long open = 0;
     const char *reason;
@@ -189,7 +187,8 @@ static void show_totals(const json_t *database)
     (void)printf("letters   %lld open", open);
     json_object_foreach((json_t *)(uintptr_t)letters, reason, count)(void)
         printf(", %s %lld", reason, (long long)json_integer_value(count));
-    (void)printf("\nforeign   %lld changes to be published\n", number(database, "foreign_changes"));
+    (void)printf("\nforeign   %lld changes to be published\n",
+                 document_number(database, "foreign_changes"));
 }
 
 static void show_views(const json_t *database)
@@ -202,7 +201,7 @@ static void show_views(const json_t *database)
         bool stale = json_is_true(json_object_get(view, "stale"));
         const char *error = json_string_value(json_object_get(view, "last_error"));
         (void)printf("%-26s %-21s %6lld s %10lld  %s\n", text(view, "view"), text(view, "as_of"),
-                     number(view, "behind_s"), number(view, "behind_records"),
+                     document_number(view, "behind_s"), document_number(view, "behind_records"),
                      error != NULL ? error
                      : stale       ? "stale"
                                    : "fresh");
@@ -217,7 +216,7 @@ static void show_topics(const json_t *topics)
     {
         if (json_is_true(json_object_get(topic, "exists")))
             (void)printf("topic     %s: %lld partitions, %lld records\n", text(topic, "topic"),
-                         number(topic, "partitions"), number(topic, "records"));
+                         document_number(topic, "partitions"), document_number(topic, "records"));
         else
             (void)printf("topic     %s does not exist\n", text(topic, "topic"));
     }
