@@ -52,7 +52,8 @@ stage() { # NAME [bare]
 run_worker() {
     http=127.0.0.1:$(free_port)
     worker_log=$work/run.$((++workers_started)).log
-    ATTEMPTD_HTTP=$http setsid "$build/attemptd" run "$@" >"$worker_log" 2>&1 </dev/null &
+    # a hangup counts for it, even when the tests themselves were started by nohup
+    ATTEMPTD_HTTP=$http setsid env --default-signal=HUP "$build/attemptd" run "$@" >"$worker_log" 2>&1 </dev/null &
     worker=$!
     groups+=("$worker")
 }
