@@ -194,6 +194,7 @@ static void close_plan(struct engine_rig *rig)
         if (row->published < plan->moves[i].published)
             row->published = plan->moves[i].published;
     }
+    rig->views_asked += plan->trial ? 0 : (unsigned)plan->view_count;
 }
 
 static void mark(struct engine_rig *rig)
@@ -204,6 +205,19 @@ static void mark(struct engine_rig *rig)
         item->hit = row->epoch == item->epoch && item->published_offset <= row->next;
         if (item->hit)
             row->published = item->published_offset;
+    }
+}
+
+static void resolve(struct engine_rig *rig)
+{
+    for (size_t i = 0; i < rig->call->resolve.count; i++) {
+        struct resolution *item = &rig->call->resolve.items[i];
+        const struct rig_partition *row = &rig->partitions[item->tp.topic];
+        item->found = row->exists;
+        item->generation = generation_of(row);
+        item->next_offset = row->next;
+        item->published_offset = row->published;
+        item->epoch = row->epoch;
     }
 }
 
@@ -265,6 +279,8 @@ static enum store_state store_poll(void *self, struct err *ret_err)
         open(rig);
     else if (!fails && step == STORE_CLOSE)
         close_plan(rig);
+    else if (!fails && step == STORE_RESOLVE)
+        resolve(rig);
     else if (!fails && step == STORE_MARK)
         mark(rig);
     rig->call = NULL;

@@ -52,6 +52,7 @@ struct engine_rig {
     uint64_t refused; /* bits: OPEN refuses the submits at these offsets of attempt.writes */
     bool views_fail;  /* OPEN fails, with err[STORE_OPEN], where views are asked for */
     unsigned calls[RIG_STEPS];
+    unsigned views_asked; /* requests that were committed */
 
     /* publisher */
     bool silent; /* takes everything, confirms nothing */

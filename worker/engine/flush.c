@@ -376,9 +376,13 @@ void flush_resolved(struct engine *engine, bool ok, const struct err *err)
     } else if (verdict == 0) {
         flush_again(engine, 0);
     } else {
-        /* The new owner reads from the ledger, and publishes again what may be untold. */
-        batch_drop_all(flush->batch);
-        finish(engine);
+        /*
+         * The new owners read from the ledger, and publish again what may be untold. Nobody reads
+         * requests for views again while this worker goes on behind them: they are made once more.
+         */
+        for (size_t i = 0; i < flush->planned.plan.move_count; i++)
+            batch_drop(flush->batch, flush->planned.plan.moves[i].tp);
+        flush_again(engine, 0);
     }
 }
 
