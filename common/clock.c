@@ -3,12 +3,17 @@
 #include <stddef.h>
 #include <time.h>
 
-static int64_t system_monotonic_ms(void *self)
+int64_t clock_now_ms(void)
 {
-    (void)self;
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int64_t system_monotonic_ms(void *self)
+{
+    (void)self;
+    return clock_now_ms();
 }
 
 static int64_t system_wall_us(void *self)

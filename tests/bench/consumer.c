@@ -27,6 +27,20 @@ struct consumer {
 };
 
 /* As the worker's own, but for the group: the settings that decide what a record costs. */
+rd_kafka_t *bench_client(const char *const (*settings)[2], size_t count)
+{
+    char text[256] = "";
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    for (size_t i = 0; i < count; i++)
+        if (rd_kafka_conf_set(conf, settings[i][0], settings[i][1], text, sizeof text) !=
+            RD_KAFKA_CONF_OK)
+            bench_fail("%s", text);
+    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
+    if (rk == NULL)
+        bench_fail("cannot make a Kafka client: %s", text);
+    return rk;
+}
+
 static rd_kafka_t *new_client(const struct bench *bench)
 {
     const char *const settings[][2] = { { "bootstrap.servers", bench->brokers },
@@ -35,16 +49,7 @@ static rd_kafka_t *new_client(const struct bench *bench)
                                         { "enable.auto.offset.store", "false" },
                                         { "check.crcs", "true" },
                                         { "auto.offset.reset", "error" } };
-    char text[256] = "";
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
-        if (rd_kafka_conf_set(conf, settings[i][0], settings[i][1], text, sizeof text) !=
-            RD_KAFKA_CONF_OK)
-            bench_fail("%s", text);
-    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
-    if (rk == NULL)
-        bench_fail("cannot make a Kafka client: %s", text);
-    return rk;
+    return bench_client(settings, sizeof settings / sizeof settings[0]);
 }
 
 struct consumer *consumer_new(const struct bench *bench, const struct feed *feed)

@@ -8,7 +8,11 @@
 #include "tests/bench/bench.h"
 
 struct consumer;
+struct rd_kafka_s;
 struct rd_kafka_message_s;
+
+/* A client with these settings; the bench ends aloud when librdkafka refuses one. */
+struct rd_kafka_s *bench_client(const char *const (*settings)[2], size_t count);
 
 /* Connected, but reads nothing yet. */
 struct consumer *consumer_new(const struct bench *bench, const struct feed *feed);

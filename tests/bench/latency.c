@@ -7,6 +7,7 @@
  * when its transaction has moved the ledger); a consumer of cache.invalidations; and a stranger who
  * commits one row now and then, which says what PostgreSQL's own commit costs under this load.
  */
+#include "tests/bench/consumer.h"
 #include "tests/bench/pending.h"
 #include "tests/bench/pq.h"
 #include "worker/kafka/kafka_producer.h"
@@ -108,19 +109,11 @@ static void *listen_to_invalidations(void *arg)
 
 static rd_kafka_t *new_listener(const struct latency *l)
 {
-    char text[256] = "";
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
     const char *const settings[][2] = { { "bootstrap.servers", l->bench->brokers },
                                         { "group.id", "bench-listener" },
                                         { "enable.auto.commit", "false" },
                                         { "auto.offset.reset", "latest" } };
-    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
-        if (rd_kafka_conf_set(conf, settings[i][0], settings[i][1], text, sizeof text) !=
-            RD_KAFKA_CONF_OK)
-            bench_fail("%s", text);
-    rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof text);
-    if (rk == NULL)
-        bench_fail("cannot make a Kafka client: %s", text);
+    rd_kafka_t *rk = bench_client(settings, sizeof settings / sizeof settings[0]);
     (void)rd_kafka_poll_set_consumer(rk);
     return rk;
 }

@@ -81,25 +81,19 @@ static void wait_for_wake(struct kafka_source *source, int timeout_ms)
     kafka_source_clear(source);
 }
 
-static int64_t now_ms(void)
-{
-    struct clock clock = clock_system();
-    return clock_monotonic_ms(&clock);
-}
-
 struct source_event rig_wait(struct kafka_source *source, enum source_event_kind kind,
                              int timeout_s)
 {
     struct source port = kafka_source_port(source);
     struct source_event event;
-    for (int64_t until_ms = now_ms() + timeout_s * 1000; now_ms() < until_ms;) {
+    for (int64_t until_ms = clock_now_ms() + timeout_s * 1000; clock_now_ms() < until_ms;) {
         port.next(port.self, &event);
         if (getenv("ATTEMPTD_TEST_TRACE") != NULL && event.kind != SOURCE_NOTHING)
             (void)fprintf(stderr, "news %d %s %s\n", event.kind, event.err.code, event.err.text);
         if (event.kind == kind)
             return event;
         if (event.kind == SOURCE_NOTHING)
-            wait_for_wake(source, (int)(until_ms - now_ms()));
+            wait_for_wake(source, (int)(until_ms - clock_now_ms()));
     }
     fail_msg("no news of kind %d within %d s", (int)kind, timeout_s);
     return event;
@@ -109,7 +103,7 @@ enum read_result rig_read(struct kafka_source *source, struct tp tp, struct reco
                           int64_t *ret_end)
 {
     struct source port = kafka_source_port(source);
-    for (int64_t until_ms = now_ms() + 15000; now_ms() < until_ms;) {
+    for (int64_t until_ms = clock_now_ms() + 15000; clock_now_ms() < until_ms;) {
         enum read_result result = port.read(port.self, tp, ret_record, ret_end);
         if (result != READ_NOTHING)
             return result;

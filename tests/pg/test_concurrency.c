@@ -27,16 +27,10 @@
 #define SESSIONS (WORKERS + CALLERS + 1)
 #define SELDOM   60 /* every so many turns something is submitted */
 
-static int64_t now_ms(void)
-{
-    struct clock clock = clock_system();
-    return clock_monotonic_ms(&clock);
-}
-
 static int64_t test_end_ms(void)
 {
     const char *seconds = getenv("ATTEMPTD_TEST_SECONDS");
-    return now_ms() + (seconds ? strtoll(seconds, NULL, 10) : 5) * 1000;
+    return clock_now_ms() + (seconds ? strtoll(seconds, NULL, 10) : 5) * 1000;
 }
 
 #define ATTEMPT "('a0000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid"
@@ -83,7 +77,7 @@ static void call_functions(const char *url, int caller, int64_t end_ms)
 {
     PGconn *db = sql_connect(url);
     struct rng rng = { (uint64_t)caller };
-    for (int turn = 0; now_ms() < end_ms; turn++) {
+    for (int turn = 0; clock_now_ms() < end_ms; turn++) {
         save_some(db, caller, turn);
         PQclear(ask(db, "SELECT batch_log_attempt_activity((SELECT jsonb_agg(jsonb_build_object("
                         "'attempt_id', id, 'events', jsonb_build_array(jsonb_build_object("
@@ -166,7 +160,7 @@ static void work(struct rig *rig, int worker, int64_t end_ms)
     rig_ok(rig, STORE_CONNECT);
     (void)rig_claim(rig, TOPIC_WRITES, worker, 0);
     int64_t offset = 0;
-    while (now_ms() < end_ms) {
+    while (clock_now_ms() < end_ms) {
         plan_some(rig, worker, offset, keys, &rng);
         offset += flush_some(rig, offset);
         arena_reset(&rig->arena);
@@ -185,7 +179,7 @@ static void watch(const char *url, int64_t end_ms)
     PGconn *db = sql_connect(url);
     PQclear(ask(db, "CREATE TEMP TABLE seen AS SELECT id, version, revision, status, answers "
                     "FROM attempts"));
-    while (now_ms() < end_ms) {
+    while (clock_now_ms() < end_ms) {
         PQclear(ask(db, "CREATE TEMP TABLE now_seen AS SELECT attempt_id AS id, s.version, "
                         "a.revision, s.status, s.answers FROM get_multiple_attempt_states("
                         "ARRAY(SELECT id FROM seen)) s JOIN attempts a ON a.id = s.attempt_id"));

@@ -76,16 +76,10 @@ static void note(void *self, const struct housekeeper_note *note)
         (void)snprintf(f->last_error, sizeof f->last_error, "%s", note->err->text);
 }
 
-static int64_t now_ms(void)
-{
-    struct clock clock = clock_system();
-    return clock_monotonic_ms(&clock);
-}
-
 static void turn(struct fixture *f)
 {
     uint64_t before = f->last_news;
-    int64_t delay_ms = housekeeper_step(f->hk, now_ms());
+    int64_t delay_ms = housekeeper_step(f->hk, clock_now_ms());
     if (f->confirm && f->last_news != before) {
         housekeeper_confirmed(f->hk, f->last_news);
         return;
@@ -97,10 +91,10 @@ static void turn(struct fixture *f)
 /* Until the counter has reached that; fails when that takes too long. */
 static void until(struct fixture *f, const int *counter, int least)
 {
-    int64_t deadline_ms = now_ms() + PATIENCE_MS;
+    int64_t deadline_ms = clock_now_ms() + PATIENCE_MS;
     while (*counter < least) {
         turn(f);
-        if (now_ms() > deadline_ms)
+        if (clock_now_ms() > deadline_ms)
             fail_msg("waited in vain; the last error was: %s", f->last_error);
     }
 }
@@ -108,7 +102,7 @@ static void until(struct fixture *f, const int *counter, int least)
 /* Long enough for some cycles, in which nothing should happen. */
 static void idle(struct fixture *f, int64_t ms)
 {
-    for (int64_t end_ms = now_ms() + ms; now_ms() < end_ms;)
+    for (int64_t end_ms = clock_now_ms() + ms; clock_now_ms() < end_ms;)
         turn(f);
 }
 
@@ -545,10 +539,10 @@ static void test_two_workers_share_the_work(void **state)
     other.hk = new_housekeeper(&other);
     sql_ok(f->db, "UPDATE view_schedules SET every = '1 hour', as_of = now() - interval '2 hours'");
     make_news(f);
-    for (int64_t end_ms = now_ms() + PATIENCE_MS; f->views + other.views < 3;) {
+    for (int64_t end_ms = clock_now_ms() + PATIENCE_MS; f->views + other.views < 3;) {
         turn(f);
         turn(&other);
-        assert_true(now_ms() < end_ms);
+        assert_true(clock_now_ms() < end_ms);
     }
     idle(f, 100);
     idle(&other, 100);

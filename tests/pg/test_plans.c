@@ -30,12 +30,6 @@
 static PGconn *db;
 static int bad_plans;
 
-static int64_t now_ms(void)
-{
-    struct clock clock = clock_system();
-    return clock_monotonic_ms(&clock);
-}
-
 static long long attempts_wanted(void)
 {
     const char *text = getenv("ATTEMPTD_TEST_ATTEMPTS");
@@ -98,10 +92,10 @@ static int start(void **state)
     if (pg_group_start(state) != 0 || pg_test_open((void **)&db) != 0)
         return -1;
     sql_ok(db, "RESET ROLE");
-    int64_t begun_ms = now_ms();
+    int64_t begun_ms = clock_now_ms();
     generate();
     print_message("          %lld attempts in %lld ms\n", attempts_wanted(),
-                  (long long)(now_ms() - begun_ms));
+                  (long long)(clock_now_ms() - begun_ms));
     return 0;
 }
 
@@ -220,9 +214,9 @@ static long long scans(void)
 static void calls(const char *call, const char *expected)
 {
     long long before = scans();
-    int64_t begun_ms = now_ms();
+    int64_t begun_ms = clock_now_ms();
     sql_is(db, expected, call);
-    int64_t took_ms = now_ms() - begun_ms;
+    int64_t took_ms = clock_now_ms() - begun_ms;
     long long after = scans();
     if (after != before)
         fail_msg("%lld sequential scans by %s", after - before, call);
@@ -279,9 +273,9 @@ static void test_status_reads_little(void **state)
     sql_ok(db, "SELECT pg_stat_force_next_flush()");
     sql_ok(db, "SELECT pg_stat_clear_snapshot()");
     long long before = sql_number(db, read);
-    int64_t begun_ms = now_ms();
+    int64_t begun_ms = clock_now_ms();
     sql_ok(db, file->text);
-    int64_t took_ms = now_ms() - begun_ms;
+    int64_t took_ms = clock_now_ms() - begun_ms;
     sql_ok(db, "SELECT pg_stat_force_next_flush()");
     sql_ok(db, "SELECT pg_stat_clear_snapshot()");
     long long rows = sql_number(db, read) - before;
@@ -295,13 +289,13 @@ static void compare(const char *name, const char *call, const char *of, int firs
 {
     char sql[1024];
     int64_t times_ms[2];
-    int64_t begun_ms = now_ms();
+    int64_t begun_ms = clock_now_ms();
     (void)snprintf(sql, sizeof sql,
                    "SELECT count(*) FROM %s((SELECT %s FROM generate_series(%d, %d, 2) n)) x %s",
                    name, of, first, first + 1998, call);
     sql_is(db, "1000", sql);
-    times_ms[0] = now_ms() - begun_ms;
-    begun_ms = now_ms();
+    times_ms[0] = clock_now_ms() - begun_ms;
+    begun_ms = clock_now_ms();
     for (int n = 0; n < 1000; n++) {
         int at = first + 2000 + n * 2;
         (void)snprintf(sql, sizeof sql,
@@ -309,7 +303,7 @@ static void compare(const char *name, const char *call, const char *of, int firs
                        name, of, at, at, call);
         sql_is(db, "1", sql);
     }
-    times_ms[1] = now_ms() - begun_ms;
+    times_ms[1] = clock_now_ms() - begun_ms;
     print_message("          %s: %lld ms as one batch, %lld ms as single calls: %.1f times\n", name,
                   (long long)times_ms[0], (long long)times_ms[1],
                   (double)times_ms[1] / (double)(times_ms[0] > 0 ? times_ms[0] : 1));

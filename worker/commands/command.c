@@ -27,6 +27,12 @@ int command_usage(const char *name, const char *format, ...)
     return EX_USAGE;
 }
 
+bool command_is_number(const char *word)
+{
+    size_t len = strlen(word);
+    return len > 0 && len <= 18 && strspn(word, "0123456789") == len;
+}
+
 int command_exit_code(const struct err *err)
 {
     switch (err->action) {

@@ -39,6 +39,9 @@ int command_main(int argc, char **argv);
 /* Says what is wrong with the words on the command line and where help is. Returns EX_USAGE. */
 int command_usage(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* A word of 1 to 18 digits, and nothing else. */
+bool command_is_number(const char *word);
+
 /* Prints `attemptd NAME: text` on stderr. Returns the exit code that fits the error. */
 int command_fail(const char *name, const struct err *err);
 

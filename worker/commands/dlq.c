@@ -90,19 +90,13 @@ bool dlq_run(struct dlq *dlq, const char *file, const char *const *params, size_
 
 /* ------------------------------------------------------------------------------ the words */
 
-bool dlq_is_number(const char *word)
-{
-    size_t len = strlen(word);
-    return len > 0 && len <= 18 && strspn(word, "0123456789") == len;
-}
-
 /* "{7,12}", an array of PostgreSQL's; false when a word is no id. */
 static bool join_ids(struct dlq *dlq, const char **ret_bad)
 {
     size_t size = 3;
     for (int i = 0; i < dlq->word_count; i++) {
         *ret_bad = dlq->words[i];
-        if (!dlq_is_number(dlq->words[i]))
+        if (!command_is_number(dlq->words[i]))
             return false;
         size += strlen(dlq->words[i]) + 1;
     }
@@ -139,7 +133,7 @@ static int read_options(struct dlq *dlq, int argc, char **argv)
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (option == '?')
             return command_usage("dlq", "unknown option or missing value: %s", argv[optind - 1]);
-        if ((option == 'p' || option == 'l') && !dlq_is_number(optarg))
+        if ((option == 'p' || option == 'l') && !command_is_number(optarg))
             return command_usage("dlq", "--%s %s: a number is needed",
                                  option == 'p' ? "partition" : "limit", optarg);
         const char **texts[] = { ['t'] = &dlq->topic,

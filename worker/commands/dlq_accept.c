@@ -20,7 +20,7 @@ static int check_words(const struct dlq *dlq)
         return command_usage("dlq", "accept needs TOPIC PARTITION OFFSET, as the halt line and its "
                                     "error have them");
     for (int i = 1; i < 3; i++)
-        if (!dlq_is_number(dlq->words[i]))
+        if (!command_is_number(dlq->words[i]))
             return command_usage("dlq", "'%s' is no number of %s", dlq->words[i],
                                  i == 1 ? "a partition" : "a record");
     if (strlen(dlq->words[1]) > 9)

@@ -33,9 +33,6 @@ int dlq_discard(struct dlq *dlq);
 int dlq_replay(struct dlq *dlq);
 int dlq_accept(struct dlq *dlq);
 
-/* At most 18 digits, and nothing else. */
-bool dlq_is_number(const char *word);
-
 /* False, with a sentence that names 'migrate up' where tables are missing. */
 bool dlq_connect(struct dlq *dlq, bool replica_ok, struct err *err);
 bool dlq_run(struct dlq *dlq, const char *file, const char *const *params, size_t count,

@@ -2,19 +2,11 @@
 
 #include <inttypes.h>
 
-static bool is_behind(const struct gap_facts *facts)
-{
-    const struct witness *witness = &facts->witness;
-    return witness->present &&
-           (witness->generation > facts->generation || (witness->generation == facts->generation &&
-                                                        witness->next_offset > facts->next_offset));
-}
-
 enum gap_state gap_judge(const struct gap_facts *facts)
 {
     if (!facts->has_row)
         return facts->has_committed ? GAP_LEDGER_MISSING : GAP_NEW;
-    if (is_behind(facts))
+    if (witness_is_ahead(&facts->witness, facts->generation, facts->next_offset))
         return GAP_LEDGER_BEHIND;
     if (facts->next_offset < facts->log_low)
         return GAP_LOG_START;

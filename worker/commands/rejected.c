@@ -43,12 +43,6 @@ struct words {
     bool json;
 };
 
-static bool is_number(const char *word)
-{
-    size_t len = strlen(word);
-    return len > 0 && len <= 18 && strspn(word, "0123456789") == len;
-}
-
 static int read_options(struct words *words, int argc, char **argv)
 {
     static const struct option options[] = {
@@ -88,9 +82,9 @@ static int read_options(struct words *words, int argc, char **argv)
                                  argv[optind - 1]);
         }
     }
-    if (words->partition != NULL && !is_number(words->partition))
+    if (words->partition != NULL && !command_is_number(words->partition))
         return command_usage("rejected", "--partition %s: a number is needed", words->partition);
-    if (words->limit != NULL && !is_number(words->limit))
+    if (words->limit != NULL && !command_is_number(words->limit))
         return command_usage("rejected", "--limit %s: a number is needed", words->limit);
     if (words->outcome != NULL && strcmp(words->outcome, "stale") != 0 &&
         strcmp(words->outcome, "late") != 0)
@@ -206,7 +200,7 @@ int rejected_command(const struct settings *settings, int argc, char **argv)
     bool shows = strcmp(words.what, "show") == 0;
     if (!shows && strcmp(words.what, "list") != 0)
         return command_usage("rejected", "it is list or show");
-    if (shows != (words.id != NULL) || (shows && !is_number(words.id)))
+    if (shows != (words.id != NULL) || (shows && !command_is_number(words.id)))
         return command_usage("rejected", shows ? "show needs the ID of one; 'attemptd rejected "
                                                  "list' has them"
                                                : "list takes options only");

@@ -131,12 +131,9 @@ static int print(const struct words *words, const json_t *document)
                       words->exam);
         return command_fail("stats", &err);
     }
-    if (words->json) {
-        (void)json_dumpf(document, stdout, JSON_INDENT(2));
-        (void)putchar('\n');
-    } else {
-        print_document(document);
-    }
+    if (words->json)
+        return document_print("stats", document, JSON_INDENT(2));
+    print_document(document);
     return EX_OK;
 }
 

@@ -28,7 +28,7 @@ void batch_clear(struct batch *batch)
     batch->first = batch->last = NULL;
     batch->count = 0;
     batch->span_count = 0;
-    batch->has_submit = false;
+    batch->submit_at = 0;
 }
 
 struct span *batch_span(struct batch *batch, struct tp tp)
@@ -130,10 +130,8 @@ bool batch_add(struct batch *batch, const struct record *record, int64_t positio
         batch->first = entry;
     batch->last = entry;
     batch->count++;
-    if (entry->refusal == NULL && entry->event.type == EVENT_SUBMITTED && !batch->has_submit) {
-        batch->has_submit = true;
+    if (entry->refusal == NULL && entry->event.type == EVENT_SUBMITTED && batch->submit_at == 0)
         batch->submit_at = batch->count;
-    }
     return true;
 }
 

@@ -30,8 +30,7 @@ struct batch {
     size_t count;
     struct span *spans;
     size_t span_count, span_capacity;
-    bool has_submit;
-    size_t submit_at;     /* has_submit: how many records there were with the first one */
+    size_t submit_at;     /* how many records there were with the first submit; 0: none is there */
     int64_t opened_at_ms; /* when its first run began; meaningful when there is one */
 };
 

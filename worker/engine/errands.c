@@ -158,7 +158,7 @@ static void claimed_one(struct engine *engine, struct partition *partition,
         return;
     }
     take_claim(partition, claim);
-    if (partition_ledger_is_behind(partition, claim->generation, claim->next_offset)) {
+    if (witness_is_ahead(&partition->witness, claim->generation, claim->next_offset)) {
         halt_behind(engine, partition, claim);
         return;
     }

@@ -24,7 +24,8 @@ static const struct ledger_entry *ledger_of(void *self, struct tp tp)
 static bool batch_is_due(const struct engine *engine)
 {
     const struct batch *batch = engine->filling;
-    return batch->has_submit || engine->stopping || engine->throttled || !engine_has_room(engine) ||
+    return batch->submit_at > 0 || engine->stopping || engine->throttled ||
+           !engine_has_room(engine) ||
            engine->now_ms - batch->opened_at_ms >= engine->options.linger_ms;
 }
 

@@ -396,7 +396,7 @@ static struct room room_for(struct engine *engine, const struct partition *parti
         return room;
     room.events -= room.events / 8;
     room.bytes -= room.bytes / 8;
-    if (batch->has_submit && room.events > batch->submit_at + SUBMIT_COMPANY)
+    if (batch->submit_at > 0 && room.events > batch->submit_at + SUBMIT_COMPANY)
         room.events = batch->submit_at + SUBMIT_COMPANY;
     return room;
 }

@@ -60,13 +60,6 @@ void partition_set(struct partition *partition, enum partition_state state)
         partition->assigned = false;
 }
 
-static bool witness_is_ahead(const struct witness *witness, int64_t generation, int64_t next_offset)
-{
-    return witness->present &&
-           (witness->generation > generation ||
-            (witness->generation == generation && witness->next_offset > next_offset));
-}
-
 void partition_witness(struct partition *partition, int64_t generation, int64_t next_offset)
 {
     if (!witness_is_ahead(&partition->witness, generation, next_offset))
@@ -81,12 +74,6 @@ bool partition_take_witness(struct partition *partition, const struct witness *w
         return false;
     partition->witness = *witness;
     return true;
-}
-
-bool partition_ledger_is_behind(const struct partition *partition, int64_t generation,
-                                int64_t next_offset)
-{
-    return witness_is_ahead(&partition->witness, generation, next_offset);
 }
 
 const char *partition_state_name(enum partition_state state)

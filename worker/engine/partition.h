@@ -79,10 +79,6 @@ void partition_witness(struct partition *partition, int64_t generation, int64_t 
 /* The group's. False when this worker knows better. */
 bool partition_take_witness(struct partition *partition, const struct witness *witness);
 
-/* True when a ledger that shows this was put back to an older state. */
-bool partition_ledger_is_behind(const struct partition *partition, int64_t generation,
-                                int64_t next_offset);
-
 /* True while records are wanted from the source. */
 static inline bool partition_reads(const struct partition *partition)
 {

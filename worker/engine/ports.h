@@ -33,6 +33,15 @@ struct witness {
     int64_t generation, next_offset;
 };
 
+/* True when a ledger that shows this was put back since. */
+static inline bool witness_is_ahead(const struct witness *witness, int64_t generation,
+                                    int64_t next_offset)
+{
+    return witness->present &&
+           (witness->generation > generation ||
+            (witness->generation == generation && witness->next_offset > next_offset));
+}
+
 /* What the group is told of one partition. */
 struct group_offset {
     struct tp tp;

@@ -73,8 +73,7 @@ static uint64_t key_hash(const char *key)
 void kafka_troubles_put(struct kafka_troubles *troubles, const char *key, const struct err *err)
 {
     const size_t quiet_count = sizeof troubles->quiet / sizeof *troubles->quiet;
-    struct clock clock = clock_system();
-    int64_t now_ms = clock_monotonic_ms(&clock);
+    int64_t now_ms = clock_now_ms();
     uint64_t hash = key_hash(key);
     for (size_t i = 0; i < quiet_count; i++)
         if (troubles->quiet[i].key == hash && now_ms < troubles->quiet[i].until_ms)

@@ -219,14 +219,13 @@ struct kafka_source *kafka_source_new(const struct kafka_options *options, struc
 /* Leaving tells the group at once that our partitions are free; not leaving costs it a timeout. */
 static bool leave_group(rd_kafka_t *rk)
 {
-    struct clock clock = clock_system();
-    int64_t deadline_ms = clock_monotonic_ms(&clock) + LEAVE_TIMEOUT_MS;
+    int64_t deadline_ms = clock_now_ms() + LEAVE_TIMEOUT_MS;
     rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
     rd_kafka_error_t *error = rd_kafka_consumer_close_queue(rk, queue);
     bool begun = error == NULL;
     if (error != NULL)
         rd_kafka_error_destroy(error);
-    while (begun && !rd_kafka_consumer_closed(rk) && clock_monotonic_ms(&clock) < deadline_ms) {
+    while (begun && !rd_kafka_consumer_closed(rk) && clock_now_ms() < deadline_ms) {
         rd_kafka_message_t *message = rd_kafka_consume_queue(queue, 50);
         if (message != NULL)
             rd_kafka_message_destroy(message);

@@ -27,12 +27,6 @@ struct kafka_survey_run {
     struct log_facts facts[];
 };
 
-static int64_t now_ms(void)
-{
-    struct clock clock = clock_system();
-    return clock_monotonic_ms(&clock);
-}
-
 /* ------------------------------------------------------------------------------- the thread */
 
 /* Who was given up touches nothing any more: what is not its own may be gone. */
@@ -41,14 +35,19 @@ static bool given_up(struct kafka_survey_run *run)
     return atomic_load(&run->give_up);
 }
 
+static bool may_ask(struct kafka_survey_run *run)
+{
+    atomic_store(&run->asked_ms, clock_now_ms());
+    return !given_up(run);
+}
+
 static bool ask_watermarks(struct kafka_survey_run *run)
 {
     for (size_t i = 0; i < run->count; i++) {
         struct log_facts *facts = &run->facts[i];
-        if (given_up(run))
+        if (!may_ask(run))
             return false;
         const char *topic = run->names->topics[facts->tp.topic];
-        atomic_store(&run->asked_ms, now_ms());
         rd_kafka_resp_err_t code =
             rd_kafka_query_watermark_offsets(run->rk, topic, facts->tp.partition, &facts->low,
                                              &facts->high, KAFKA_SURVEY_TIMEOUT_MS);
@@ -65,9 +64,8 @@ static bool ask_watermarks(struct kafka_survey_run *run)
 
 static bool ask_committed(struct kafka_survey_run *run)
 {
-    if (given_up(run))
+    if (!may_ask(run))
         return false;
-    atomic_store(&run->asked_ms, now_ms());
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)run->count);
     for (size_t i = 0; i < run->count; i++)
         (void)rd_kafka_topic_partition_list_add(list, run->names->topics[run->facts[i].tp.topic],
@@ -81,12 +79,12 @@ static bool ask_committed(struct kafka_survey_run *run)
         code = answer->err;
     }
     rd_kafka_topic_partition_list_destroy(list);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR && !given_up(run))
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return kafka_error_set(&run->err, code,
                                "Kafka does not say which offsets the group has committed: %s; "
                                "asking again",
                                rd_kafka_err2str(code));
-    return code == RD_KAFKA_RESP_ERR_NO_ERROR;
+    return true;
 }
 
 static void *survey_main(void *argument)
@@ -117,7 +115,7 @@ bool kafka_survey_start(struct kafka_survey *survey, struct rd_kafka_s *rk,
     run->names = names;
     run->wake_fd = wake_fd;
     run->count = count;
-    atomic_store(&run->asked_ms, now_ms());
+    atomic_store(&run->asked_ms, clock_now_ms());
     for (size_t i = 0; i < count; i++)
         run->facts[i].tp = tps[i];
 
@@ -142,16 +140,27 @@ static void run_finish(struct kafka_survey_run **run)
     *run = NULL;
 }
 
+static void finish_if_ended(struct kafka_survey_run **run)
+{
+    if (*run != NULL && atomic_load(&(*run)->ended))
+        run_finish(run);
+}
+
 /* Collects threads that came back after they were given up. True if there is none out. */
 static bool collect_left(struct kafka_survey *survey)
 {
     bool none = true;
     for (size_t i = 0; i < KAFKA_SURVEY_LEFT_MAX; i++) {
-        if (survey->left[i] != NULL && atomic_load(&survey->left[i]->ended))
-            run_finish(&survey->left[i]);
+        finish_if_ended(&survey->left[i]);
         none = none && survey->left[i] == NULL;
     }
     return none;
+}
+
+static bool all_back(struct kafka_survey *survey)
+{
+    finish_if_ended(&survey->run);
+    return collect_left(survey) && survey->run == NULL;
 }
 
 static bool leave_behind(struct kafka_survey *survey)
@@ -186,7 +195,7 @@ enum kafka_survey_state kafka_survey_poll(struct kafka_survey *survey, struct er
     if (survey->run == NULL)
         return KAFKA_SURVEY_IDLE;
     if (!atomic_load(&survey->run->ended)) {
-        int64_t waited_ms = now_ms() - atomic_load(&survey->run->asked_ms);
+        int64_t waited_ms = clock_now_ms() - atomic_load(&survey->run->asked_ms);
         if (waited_ms < KAFKA_SURVEY_GIVE_UP_MS || !leave_behind(survey))
             return KAFKA_SURVEY_BUSY;
         (void)err_set(ret_err, ERR_LOST, "survey",
@@ -211,17 +220,10 @@ bool kafka_survey_release(struct kafka_survey *survey)
 {
     if (survey->run != NULL)
         atomic_store(&survey->run->give_up, true);
-    int64_t deadline_ms = now_ms() + KAFKA_SURVEY_TIMEOUT_MS;
-    bool back = false;
-    while (!back) {
-        if (survey->run != NULL && atomic_load(&survey->run->ended))
-            run_finish(&survey->run);
-        back = collect_left(survey) && survey->run == NULL;
-        if (!back && now_ms() >= deadline_ms)
-            break;
-        if (!back)
-            (void)nanosleep(&(struct timespec){ .tv_nsec = 10 * 1000 * 1000 }, NULL);
-    }
+    int64_t deadline_ms = clock_now_ms() + KAFKA_SURVEY_TIMEOUT_MS;
+    bool back;
+    while (!(back = all_back(survey)) && clock_now_ms() < deadline_ms)
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 10 * 1000 * 1000 }, NULL);
     free(survey->facts);
     *survey = (struct kafka_survey){ 0 };
     return back;

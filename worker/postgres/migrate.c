@@ -19,12 +19,6 @@ static void tell(const struct migrate_options *options, enum migrate_step step,
         options->note(options->self, step, migration);
 }
 
-static int64_t now_ms(void)
-{
-    struct clock clock = clock_system();
-    return clock_monotonic_ms(&clock);
-}
-
 /* ------------------------------------------------------------------------------------- lock */
 
 static bool try_lock(struct pg_client *client, bool *ret_locked, struct err *err)
@@ -42,7 +36,7 @@ static bool try_lock(struct pg_client *client, bool *ret_locked, struct err *err
 static bool lock(struct pg_client *client, const struct migrate_options *options, struct err *err)
 {
     int64_t wait_ms = options->lock_wait_ms > 0 ? options->lock_wait_ms : LOCK_WAIT_MS;
-    int64_t deadline_ms = now_ms() + wait_ms;
+    int64_t deadline_ms = clock_now_ms() + wait_ms;
     bool locked = false;
     bool told = false;
     /* If we are killed, the server notices in the middle of a statement. Not every server can. */
@@ -53,7 +47,7 @@ static bool lock(struct pg_client *client, const struct migrate_options *options
         if (!told)
             tell(options, MIGRATE_WAITING, NULL);
         told = true;
-        if (now_ms() >= deadline_ms)
+        if (clock_now_ms() >= deadline_ms)
             return err_set(err, ERR_RETRY, "55P03",
                            "another deployer has been migrating for %" PRId64
                            " s: look at pg_stat_activity, then try again",
@@ -193,9 +187,9 @@ static bool carry_out(struct pg_client *client, struct migration *migration, con
     bool bare = migration_is_bare(migration->file, marker);
     if (!bare && !pg_client_execute(client, migration->name, "BEGIN", &cause))
         return fail_around(migration, "BEGIN", &cause, err);
-    int64_t begun_ms = now_ms();
+    int64_t begun_ms = clock_now_ms();
     bool ok = run_script(client, migration->file, script, bare, err);
-    migration->duration_ms = now_ms() - begun_ms;
+    migration->duration_ms = clock_now_ms() - begun_ms;
     ok = ok && record_move(client, migration, marker, err);
     if (bare)
         return ok;
