@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define PEACE_STEPS_MAX 200000
+#define LOOK_AGAIN_MS   15000 /* the engine's pause between looks at a halted partition */
 #define PEACE_MS_MAX    (15 * 60 * 1000)
 
 static void draw_options(struct sim_run *run)
@@ -282,11 +283,14 @@ bool sim_run_edited(struct sim_run *run, uint64_t seed, const struct sim_edits *
     if (!sim_broken(sim))
         run_heal(run);
     until_settled(run);
-    /* A little longer: halts are found, nothing else happens. */
+    /*
+     * A little longer: halts are found, nothing else happens. A worker that halts a partition for
+     * what has been mended since looks again only after a while, and finds the other reason then.
+     */
     int64_t end = sim->now_ms + 2000;
     for (int tp = 0; tp < SIM_TPS; tp++)
         if (run->halt[tp] != NULL)
-            end = sim->now_ms + 12000;
+            end = sim->now_ms + LOOK_AGAIN_MS + 2000;
     while (sim->now_ms < end && !sim_broken(sim)) {
         tick(run);
         if (step_the_woken(run) == 0 || sim_one_in(sim, 20))
