@@ -126,6 +126,66 @@ static void test_claim_brings_the_word_about_refusals(void **state)
     pg_client_free(client);
 }
 
+static void letter(struct rig *rig, int offset, const char *reason, enum event_type type)
+{
+    char sql[512];
+    (void)snprintf(sql, sizeof sql,
+                   "INSERT INTO dead_letters (topic, partition, record_offset, reason, detail, "
+                   "attempt_id) VALUES ('%s', 0, %d, '%s', '%s refused by PostgreSQL: 23514: x', "
+                   "'a0000000-0000-4000-8000-%012d')",
+                   rig->options.topics[TOPIC_WRITES], offset, reason, event_type_name(type),
+                   offset);
+    sql_ok(rig->db, sql);
+}
+
+static void refused_is(struct rig *rig, int64_t offset, unsigned refusals)
+{
+    struct claim claim = rig_claim(rig, TOPIC_WRITES, 0, 10);
+    assert_int_equal(claim.refused.known, offset >= 0);
+    if (offset >= 0) {
+        struct uuid attempt = rig_uuid('a', (unsigned)offset);
+        assert_int_equal(claim.refused.offset, offset);
+        assert_true(uuid_equal(&claim.refused.attempt_id, &attempt));
+    }
+    assert_int_equal(claim.refusals, refusals);
+}
+
+/* The brake's memory: letters for a refusal, until a submit is applied or somebody settles them. */
+static void test_claim_brings_what_was_refused(void **state)
+{
+    struct rig *rig = *state;
+    refused_is(rig, -1, 0);
+    letter(rig, 11, "constraint", EVENT_SAVED);
+    letter(rig, 12, "json", EVENT_SUBMITTED);
+    refused_is(rig, -1, 1);
+    letter(rig, 13, "constraint", EVENT_SUBMITTED);
+    letter(rig, 14, "constraint", EVENT_SUBMITTED);
+    letter(rig, 15, "constraint", EVENT_SAVED);
+    refused_is(rig, 14, 4);
+    sql_ok(rig->db, "UPDATE dead_letters SET discarded_at = now() WHERE record_offset = 14");
+    refused_is(rig, 13, 3);
+    /* One that was applied before it changes nothing, one after it ends the row. */
+    sql_ok(rig->db, "INSERT INTO attempt_rows (id) VALUES (gen_random_uuid())");
+    sql_ok(rig->db, "INSERT INTO submissions (attempt_id, version, submitted_at, topic, partition, "
+                    "generation, record_offset) SELECT id, 2, now(), 't.attempt.writes', 0, 1, 12 "
+                    "FROM attempt_rows");
+    refused_is(rig, 13, 3);
+    sql_ok(rig->db, "UPDATE submissions SET record_offset = 16");
+    refused_is(rig, -1, 3);
+    letter(rig, 17, "constraint", EVENT_SUBMITTED);
+    refused_is(rig, 17, 4);
+    for (int offset = 100; offset < 130; offset++)
+        letter(rig, offset, "constraint", EVENT_SAVED);
+    refused_is(rig, 17, 20);
+    /* Long ago, by the log; of another log; and accepted. */
+    sql_ok(rig->db, "UPDATE ingest_progress SET next_offset = 100111");
+    refused_is(rig, 17, 19);
+    sql_ok(rig->db, "UPDATE ingest_progress SET refusals_generation = 1, refusals_until = 120");
+    refused_is(rig, -1, 10);
+    sql_ok(rig->db, "UPDATE ingest_progress SET generation = 2");
+    refused_is(rig, -1, 0);
+}
+
 /* The schema version before ours has no columns for it. */
 static void test_claim_works_without_the_word(void **state)
 {
@@ -133,6 +193,8 @@ static void test_claim_works_without_the_word(void **state)
     sql_ok(rig->db, "ALTER TABLE ingest_progress DROP COLUMN refusals_until, "
                     "DROP COLUMN refusals_generation");
     assert_int_equal(rig_claim(rig, TOPIC_WRITES, 0, 10).refusals_until, 0);
+    letter(rig, 13, "constraint", EVENT_SUBMITTED);
+    refused_is(rig, 13, 1);
 }
 
 static void test_claim_makes_and_raises(void **state)
@@ -472,6 +534,7 @@ int main(void)
         TEST(test_connect_says_why_not),
         TEST(test_claim_makes_and_raises),
         TEST(test_claim_brings_the_word_about_refusals),
+        TEST(test_claim_brings_what_was_refused),
         TEST(test_claim_works_without_the_word),
         TEST(test_move_and_counters),
         TEST(test_a_miss_changes_nothing),

@@ -90,7 +90,10 @@
     X(NO_MEMORY, "allocation failed")                                                              \
     X(RESTORED, "database restored to an older state")                                             \
     X(FAILOVER, "... under a running worker")                                                      \
-    X(LEDGER_BEHIND, "ledger behind what was seen of it, and accepted")
+    X(LEDGER_BEHIND, "ledger behind what was seen of it, and accepted")                            \
+    X(BRAKE, "halted for what the database refuses")                                               \
+    X(REFUSALS_ACCEPTED, "... and accepted by an operator")                                        \
+    X(FLOOD, "a backlog of one attempt at once")
 
 enum cover {
 #define X(name, text) COVER_##name,

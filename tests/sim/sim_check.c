@@ -1,4 +1,5 @@
 #include "tests/sim/sim_check.h"
+#include "tests/sim/sim_brake.h"
 #include "tests/sim/sim_oracle.h"
 
 #include <string.h>
@@ -365,6 +366,7 @@ static void check_move(struct sim_db *db, struct db_tx *tx, const struct db_move
         else
             judge_plain(db, tx, record, &tally);
     }
+    sim_brake_check(db, move);
     if (sim_broken(sim))
         return;
     if (move->has_anchor ? move->anchor.offset != last : last >= 0)

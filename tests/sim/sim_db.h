@@ -30,7 +30,8 @@ struct db_progress {
     int64_t counts[OUTCOME_COUNT], gaps;
     bool has_anchor;
     struct anchor anchor;
-    int owner; /* worker incarnation of the last claim */
+    int64_t refusals_until; /* the operator's word */
+    int owner;              /* worker incarnation of the last claim */
 };
 
 /* A row of rejected_writes, dead_letters or submissions, still in its transaction. */

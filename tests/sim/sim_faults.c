@@ -192,6 +192,17 @@ static void accept_gap(struct sim_run *run, int tp)
              (long long)row->generation, (long long)row->next);
 }
 
+/* Halted by the brake: the operator's word that what is refused is bad itself. */
+static void accept_refusals(struct sim_run *run, int tp)
+{
+    struct sim *sim = &run->sim;
+    run->db.progress[tp].refusals_until =
+        run->db.progress[tp].next + 1 + sim_below(sim, 1 + (int)run->log.tps[tp].high);
+    sim_cover(sim, COVER_REFUSALS_ACCEPTED);
+    sim_tell(sim, "tp %d: refusals are accepted before %lld", tp,
+             (long long)run->db.progress[tp].refusals_until);
+}
+
 void run_accept_gaps(struct sim_run *run)
 {
     for (int i = 0; i < run->worker_count; i++) {
@@ -206,6 +217,10 @@ void run_accept_gaps(struct sim_run *run)
             if (partition->state == PARTITION_HALTED && run->log.tps[tp].put_back &&
                 run->db.progress_lock[tp] == NULL && strcmp(partition->halt, "ledger_behind") == 0)
                 accept_gap(run, tp);
+            else if (partition->state == PARTITION_HALTED && run->db.progress[tp].exists &&
+                     run->db.progress_lock[tp] == NULL && sim_strikes(&run->sim, 4) &&
+                     strcmp(partition->halt, "data_errors") == 0)
+                accept_refusals(run, tp);
         }
     }
 }
@@ -246,7 +261,11 @@ void run_fault(struct sim_run *run)
 {
     struct sim *sim = &run->sim;
     struct sim_worker *worker = any_worker(run);
-    switch (sim_below(sim, 21)) {
+    switch (sim_below(sim, 22)) {
+    case 21:
+        if (!run->workload.over)
+            workload_flood(&run->workload);
+        break;
     case 0:
         run->rebalance_at = sim->now_ms;
         break;

@@ -5,6 +5,7 @@
 #ifndef TESTS_SIM_SIM_RUN_H
 #define TESTS_SIM_SIM_RUN_H
 
+#include "tests/sim/sim_fair.h"
 #include "tests/sim/sim_publisher.h"
 #include "tests/sim/sim_source.h"
 #include "tests/sim/sim_store.h"
@@ -26,6 +27,7 @@ struct sim_worker {
     struct sim_source source;
     struct sim_store store;
     struct sim_publisher publisher;
+    struct sim_fair fair;
     struct sim_backend backends[STORE_BACKENDS];
 };
 
@@ -74,8 +76,8 @@ void worker_step(struct sim_worker *worker);
 void worker_reap(struct sim_worker *worker); /* the process is gone */
 bool worker_has_news(const struct sim_worker *worker);
 void run_rebalance(struct sim_run *run);
-void run_fault(struct sim_run *run); /* something goes wrong */
-void run_heal(struct sim_run *run);  /* everything is mended */
-void run_accept_gaps(struct sim_run *run);
+void run_fault(struct sim_run *run);       /* something goes wrong */
+void run_heal(struct sim_run *run);        /* everything is mended */
+void run_accept_gaps(struct sim_run *run); /* also: refusals */
 
 #endif

@@ -1,4 +1,5 @@
 /* What each step of the store does, on the server's side of the connection. */
+#include "tests/sim/sim_brake.h"
 #include "tests/sim/sim_db.h"
 #include "tests/sim/sim_oracle.h"
 
@@ -67,6 +68,7 @@ static enum step_result step_claim(struct sim_db *db, struct store_call *call, i
         claim->epoch = row->epoch;
         claim->has_anchor = row->has_anchor;
         claim->anchor = row->anchor;
+        sim_brake_fill(db, sim_tp_index(claim->tp), claim);
     }
     return STEP_DONE;
 }

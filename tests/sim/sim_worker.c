@@ -2,6 +2,8 @@
 #include "tests/sim/sim_memory.h"
 #include "tests/sim/sim_run.h"
 
+#include <string.h>
+
 #define HURRIES_MAX 5000 /* steps in a row that ask for another one at once */
 
 static void on_call(void *self)
@@ -35,6 +37,8 @@ static void note(void *self, const struct note *note)
                                          "healed",  "flushed",  "retrying", "resolved",
                                          "breaker", "isolated", "trouble" };
     struct sim_worker *worker = self;
+    if (note->kind == NOTE_HALTED && strcmp(note->word, "data_errors") == 0)
+        sim_cover(&worker->run->sim, COVER_BRAKE);
     sim_tell(&worker->run->sim, "worker %d: %s %s/%d %s %s %s %lld", worker->incarnation,
              kinds[note->kind], note->has_tp ? sim_topic_name(note->tp.topic) : "",
              note->has_tp ? note->tp.partition : -1, note->word != NULL ? note->word : "",
@@ -71,6 +75,7 @@ void worker_start(struct sim_worker *worker)
     worker->crashed = worker->stopping = worker->deaf = false;
     worker->calls_until_crash = 0;
     worker->frozen_until = worker->wake_ms = 0;
+    worker->fair = (struct sim_fair){ 0 };
     sim_source_init(&worker->source, sim, &run->log, &run->db);
     sim_store_init(&worker->store, &run->db, worker->backends);
     sim_publisher_init(&worker->publisher, sim, &run->oracle);
@@ -131,6 +136,10 @@ void worker_step(struct sim_worker *worker)
         sim_cover(sim, COVER_STOPPED);
         sim_tell(sim, "worker %d stopped", worker->incarnation);
         worker_reap(worker);
+    } else if (!worker->stopping) {
+        struct engine_status status;
+        engine_status(worker->engine, &status);
+        sim_fair_look(&worker->fair, &worker->source, &status);
     }
 }
 

@@ -14,6 +14,7 @@ void workload_init(struct sim_workload *workload, struct sim *sim, struct sim_lo
     workload->exams = 1 + sim_below(sim, SIM_EXAMS);
     workload->disorder = 3 + sim_below(sim, 12);
     workload->refusals = sim_one_in(sim, 2) ? 25 + sim_below(sim, 100) : 0;
+    workload->bad_submits = workload->refusals > 0 && sim_one_in(sim, 2);
     for (int i = 0; i < SIM_ATTEMPTS; i++) {
         workload->version[i] = 1;
         log->split[i] = log->partitions > 1 && sim_one_in(sim, 8);
@@ -263,11 +264,14 @@ static void produce_write(struct sim_workload *workload, int attempt)
     /* Producers look at the row now and then, or one lost event would make all others too new. */
     if (workload->seen[attempt] > 0 && sim_one_in(sim, 8))
         workload->version[attempt] = workload->seen[attempt];
-    struct meaning meaning = { .type = sim_one_in(sim, 30) ? EVENT_SUBMITTED : EVENT_SAVED,
+    bool submit = sim_one_in(sim, workload->bad_submits ? 8 : 30);
+    struct meaning meaning = { .type = submit ? EVENT_SUBMITTED : EVENT_SAVED,
                                .attempt = attempt,
                                .event = fresh_event(workload),
                                .expected = workload->version[attempt] };
     draw_change(workload, &meaning);
+    if (submit && workload->bad_submits && sim_one_in(sim, 2))
+        workload->refused[meaning.event] = REFUSE_WRITE;
     workload->submitted[attempt] |= meaning.type == EVENT_SUBMITTED;
     if (sim_one_in(sim, workload->disorder))
         disorder(workload, &meaning);
@@ -409,6 +413,15 @@ static void produce_hole(struct sim_workload *workload)
         record->present = false;
         sim_cover(sim, COVER_HOLE);
     }
+}
+
+void workload_flood(struct sim_workload *workload)
+{
+    struct sim *sim = workload->sim;
+    int attempt = sim_below(sim, workload->attempts);
+    sim_cover(sim, COVER_FLOOD);
+    for (int i = 0; i < 120 && workload->events < WORKLOAD_EVENTS - 2; i++)
+        produce_write(workload, attempt);
 }
 
 bool workload_produce(struct sim_workload *workload)

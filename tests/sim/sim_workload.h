@@ -15,8 +15,9 @@ struct sim_workload {
     struct sim *sim;
     struct sim_log *log;
     int attempts, exams;
-    int disorder; /* one in so many events is out of the ordinary */
-    int refusals; /* one in so many events is refused by the database; 0 for none */
+    int disorder;     /* one in so many events is out of the ordinary */
+    int refusals;     /* one in so many events is refused by the database; 0 for none */
+    bool bad_submits; /* and half of the submits */
     int64_t version[SIM_ATTEMPTS]; /* that the producer believes in */
     int64_t seen[SIM_ATTEMPTS];    /* committed, which it may read; 0 before */
     bool started[SIM_ATTEMPTS], submitted[SIM_ATTEMPTS];
@@ -32,6 +33,9 @@ void workload_init(struct sim_workload *workload, struct sim *sim, struct sim_lo
 
 /* Appends one record, or a hole, somewhere. False when the logs are full. */
 bool workload_produce(struct sim_workload *workload);
+
+/* A backlog of saves of one attempt, wherever it is at home. */
+void workload_flood(struct sim_workload *workload);
 
 /* Where the database refuses the record with this event id. */
 enum refusal_place workload_refusal(const struct sim_workload *workload, const struct uuid *event);

@@ -156,6 +156,8 @@ static void claim(struct engine_rig *rig)
         item->has_anchor = row->has_anchor;
         item->anchor = row->anchor;
         item->refusals_until = row->refusals_until;
+        item->refusals = row->refusals;
+        item->refused = row->refused;
     }
 }
 
@@ -181,9 +183,28 @@ static void open(struct engine_rig *rig)
     }
 }
 
+static void keep_refusals(struct engine_rig *rig, const struct plan *plan)
+{
+    struct rig_partition *row = &rig->partitions[TOPIC_WRITES];
+    for (size_t i = 0; i < plan->letter_count; i++) {
+        const struct entry *entry = plan->letters[i];
+        if (entry->reason != REASON_CONSTRAINT)
+            continue;
+        row->refusals++;
+        if (entry->event.type == EVENT_SUBMITTED)
+            row->refused =
+                (struct refused_submit){ true, entry->record.offset, entry->event.attempt_id };
+    }
+    for (size_t i = 0; i < plan->submission_count; i++)
+        if (plan->submissions[i].entry->record.offset > row->refused.offset)
+            row->refused.known = false;
+}
+
 static void close_plan(struct engine_rig *rig)
 {
     const struct plan *plan = rig->call->plan;
+    if (!plan->trial)
+        keep_refusals(rig, plan);
     for (size_t i = 0; i < plan->move_count && !plan->trial; i++) {
         struct rig_partition *row = &rig->partitions[plan->moves[i].tp.topic];
         row->next = plan->moves[i].new_next;
@@ -249,9 +270,10 @@ static bool is_closing(const struct engine_rig *rig)
 static bool holds_refused(const struct engine_rig *rig)
 {
     const struct plan *plan = rig->call->plan;
-    for (size_t i = 0; i < plan->fold_count; i++) {
-        const struct record *record = &plan->folds[i]->entries->record;
-        if (record->offset < 64 && (rig->refused >> record->offset & 1) != 0)
+    for (size_t i = 0; i < plan->fold_count + plan->start_count; i++) {
+        const struct entry *entry = i < plan->fold_count ? plan->folds[i]->entries
+                                                         : plan->starts[i - plan->fold_count].entry;
+        if (entry->record.offset < 64 && (rig->refused >> entry->record.offset & 1) != 0)
             return true;
     }
     return false;
@@ -366,6 +388,15 @@ void engine_rig_release(struct engine_rig *rig)
 {
     engine_free(rig->engine);
     rig->engine = NULL;
+}
+
+void engine_rig_restart(struct engine_rig *rig)
+{
+    engine_rig_release(rig);
+    rig->call = NULL;
+    rig->ticket_count = 0;
+    rig->assigned_told = rig->survey_wanted = false;
+    engine_rig_start(rig);
 }
 
 static bool woken(const struct engine_rig *rig)

@@ -21,7 +21,9 @@ struct rig_partition {
     int64_t generation; /* 0 counts as 1 */
     bool has_anchor;
     struct anchor anchor;
-    int64_t refusals_until; /* somebody's word */
+    int64_t refusals_until;        /* somebody's word */
+    unsigned refusals;             /* letters for a refusal ... */
+    struct refused_submit refused; /* ... and the newest submit among them */
 };
 
 struct engine_rig {
@@ -49,7 +51,7 @@ struct engine_rig {
     int fails[RIG_STEPS];            /* how often a step fails; -1: always */
     struct err err[RIG_STEPS];       /* with what */
     size_t too_many;  /* OPEN fails, with err[STORE_OPEN], for so many starts; 0: never */
-    uint64_t refused; /* bits: OPEN refuses the submits at these offsets of attempt.writes */
+    uint64_t refused; /* bits: OPEN refuses the records at these offsets of attempt.writes */
     bool views_fail;  /* OPEN fails, with err[STORE_OPEN], where views are asked for */
     unsigned calls[RIG_STEPS];
     unsigned views_asked; /* requests that were committed */
@@ -69,6 +71,9 @@ struct engine_rig {
 void engine_rig_init(struct engine_rig *rig);
 void engine_rig_start(struct engine_rig *rig);
 void engine_rig_release(struct engine_rig *rig);
+
+/* Another process takes over: nothing but the ledger and the log is left. */
+void engine_rig_restart(struct engine_rig *rig);
 
 /* Lets `ms` pass, stepping the engine when it is woken or has asked for it. */
 void engine_rig_run(struct engine_rig *rig, int64_t ms);

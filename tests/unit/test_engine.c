@@ -425,6 +425,102 @@ static void test_refused_submits_pass_by_word_only(void **state)
     assert_string_equal(halt_of(rig, TOPIC_WRITES), "data_errors");
 }
 
+/* Each new process knows from the ledger what was refused: a crash loop lets no exam die. */
+static void test_a_restart_lets_no_refused_submit_through(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct rig_partition *writes = log_of(rig, TOPIC_WRITES);
+    rig->submits = true;
+    rig->refused = 1 << 3 | 1 << 4 | 1 << 8;
+    writes->end = 4;
+    engine_rig_start(rig);
+    engine_rig_run(rig, 2000);
+    assert_int_equal(writes->next, 4);
+    assert_int_equal(writes->refusals, 1);
+    writes->end = 6;
+    for (int i = 0; i < 3; i++) {
+        engine_rig_restart(rig);
+        engine_rig_run(rig, 2000);
+        assert_string_equal(halt_of(rig, TOPIC_WRITES), "data_errors");
+        assert_int_equal(writes->next, 4);
+    }
+    writes->refusals_until = 5;
+    engine_rig_restart(rig);
+    engine_rig_run(rig, 2000);
+    assert_int_equal(writes->next, 6);
+    assert_int_equal(writes->refusals, 2);
+    /* Offset 5 was applied: the next refused submit is the first of its row again. */
+    writes->end = 10;
+    writes->end_told = false;
+    engine_rig_run(rig, 2000);
+    assert_int_equal(writes->next, 10);
+    assert_int_equal(writes->refusals, 3);
+}
+
+/* Applied beside it, and before it in the log, is not applied after it. */
+static void test_a_submit_before_a_refused_one_ends_no_row(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct rig_partition *writes = log_of(rig, TOPIC_WRITES);
+    rig->submits = true;
+    rig->refused = 1 << 3 | 1 << 4;
+    writes->end = 4;
+    engine_rig_start(rig);
+    engine_rig_run(rig, 2000);
+    assert_int_equal(writes->next, 4);
+    drip(rig, TOPIC_WRITES, 1, 2000);
+    assert_string_equal(halt_of(rig, TOPIC_WRITES), "data_errors");
+    assert_int_equal(writes->next, 4);
+}
+
+/* A burst, too: where many were refused lately, the next one in what waits halts at once. */
+static void test_a_restart_does_not_forget_a_burst(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct rig_partition *writes = log_of(rig, TOPIC_WRITES);
+    rig->refused = 1 << 3;
+    writes->refusals = 20;
+    writes->end = 5;
+    engine_rig_start(rig);
+    engine_rig_run(rig, 2000);
+    assert_string_equal(halt_of(rig, TOPIC_WRITES), "data_errors");
+    assert_int_equal(writes->next, 0);
+    rig->refused = 1 << 9; /* behind what waited then: it is over, this is another one */
+    engine_rig_restart(rig);
+    engine_rig_run(rig, 2000);
+    drip(rig, TOPIC_WRITES, 7, 500);
+    assert_string_equal(halt_of(rig, TOPIC_WRITES), "");
+    assert_int_equal(writes->next, 12);
+    assert_int_equal(writes->refusals, 21);
+}
+
+/* What is committed before the record that halted does not show that the refusals have ended. */
+static void test_a_halt_is_over_behind_its_record(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct rig_partition *writes = log_of(rig, TOPIC_WRITES);
+    rig->options.batch_events_max = 16;
+    rig->refused = ((uint64_t)1 << 20) - 1;
+    rig->refused |= (uint64_t)1 << 40;
+    writes->end = 50;
+    engine_rig_start(rig);
+    engine_rig_run(rig, 5000);
+    assert_string_equal(halt_of(rig, TOPIC_WRITES), "data_errors");
+    assert_int_equal(writes->next, 28);
+    assert_int_equal(writes->refusals, 20);
+    /* The next try is too slow, and its first half goes alone. */
+    rig->fails[STORE_OPEN] = 1;
+    err_set(&rig->err[STORE_OPEN], ERR_RETRY, "57014", "statement timeout");
+    writes->refusals = 0; /* as if somebody had settled them: it is not the letters that hold it */
+    engine_rig_run(rig, 70000);
+    assert_int_equal(writes->next, 35);
+    assert_string_equal(halt_of(rig, TOPIC_WRITES), "data_errors");
+    rig->refused = 0;
+    engine_rig_run(rig, 70000);
+    assert_string_equal(halt_of(rig, TOPIC_WRITES), "");
+    assert_int_equal(writes->next, 50);
+}
+
 /*
  * A backlog without end beside an idle partition: a submit there waits for the flush in flight and
  * for its own, and for nothing else.
@@ -614,6 +710,10 @@ int main(void)
         TEST(test_group_offsets_without_a_newer_witness_are_ignored),
         TEST(test_what_the_database_refuses_is_tried_once_a_minute),
         TEST(test_refused_submits_pass_by_word_only),
+        TEST(test_a_restart_lets_no_refused_submit_through),
+        TEST(test_a_submit_before_a_refused_one_ends_no_row),
+        TEST(test_a_restart_does_not_forget_a_burst),
+        TEST(test_a_halt_is_over_behind_its_record),
         TEST(test_a_submit_does_not_wait_for_a_backlog),
         TEST(test_the_batch_of_a_submit_is_cut),
         TEST(test_a_slow_database_gets_larger_batches),

@@ -9,6 +9,7 @@
 #include "common/backoff.h"
 #include "worker/engine/announce.h"
 #include "worker/engine/batch.h"
+#include "worker/engine/brake.h"
 #include "worker/engine/breaker.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/pace.h"
@@ -75,16 +76,6 @@ enum errand {
     ERRAND_RESOLVE,
     ERRAND_RECALL,
     ERRAND_MARK
-};
-
-/* The brake of DESIGN 2.5. */
-#define REFUSALS_PER_MINUTE_MAX 20
-
-struct brake {
-    int64_t window_from_ms;
-    unsigned refusals;             /* in the window */
-    bool has_refused_submit;       /* the last submit was refused ... */
-    struct uuid refused_submit_of; /* ... of this attempt */
 };
 
 struct engine {

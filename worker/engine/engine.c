@@ -160,6 +160,7 @@ void engine_halt(struct engine *engine, struct partition *partition, const char 
         engine->now_ms + (is_of_the_database(reason) ? HALT_TRY_MS : HALT_LOOK_MS);
     bool news = partition->halt == NULL || strcmp(partition->halt, reason) != 0;
     partition->halt = reason;
+    partition->refused_at = 0;
     partition->halt_err = *err;
     if (!news)
         return;
@@ -363,6 +364,7 @@ void engine_status(const struct engine *engine, struct engine_status *ret)
     ret->invalidations_published = engine->announcer.invalidations + engine->repeater.invalidations;
     ret->outcomes_published = engine->announcer.outcomes + engine->repeater.outcomes;
     ret->batch_events = engine->filling->count;
+    ret->batch_max = engine_batch_max(engine);
     ret->in_flight_events = engine->flush.state == FLUSH_IDLE ? 0 : engine->flush.batch->count;
     ret->memory_bytes = batch_bytes(&engine->batches[0]) + batch_bytes(&engine->batches[1]) +
                         engine->flush.arena.used_bytes + engine->recall.arena.used_bytes;

@@ -109,6 +109,7 @@ struct engine_status {
     uint64_t invalidations_published, outcomes_published;
     uint64_t letters, isolated, fenced, resolved;
     size_t batch_events, in_flight_events;
+    size_t batch_max;    /* records that one batch may hold at present */
     size_t memory_bytes; /* of both batches, the plan and the recall list */
     enum breaker_state breaker;
     bool connected;            /* to the database */

@@ -103,6 +103,8 @@ static bool start_claim(struct engine *engine)
 
 static void take_claim(struct partition *partition, const struct claim *claim)
 {
+    if (claim->generation != partition->ledger.generation)
+        partition->refused_at = 0; /* another log: its offsets mean something else */
     partition->ledger = (struct ledger_entry){ .tp = claim->tp,
                                                .generation = claim->generation,
                                                .epoch = claim->epoch,
@@ -112,6 +114,7 @@ static void take_claim(struct partition *partition, const struct claim *claim)
     partition->has_anchor = claim->has_anchor;
     partition->anchor = claim->anchor;
     partition->refusals_until = claim->refusals_until;
+    brake_claimed(partition, claim);
     /* Of an earlier generation (accept-gap) nothing can be read again, whatever the log holds. */
     int64_t readable =
         claim->first_offset > partition->log_low ? claim->first_offset : partition->log_low;

@@ -209,11 +209,10 @@ static void advance(struct engine *engine)
             partition->anchor = move->anchor;
         }
         /* What halted it may lie behind these records. */
-        if (partition->state == PARTITION_RUNNING)
+        if (partition->state == PARTITION_RUNNING && partition->next_offset > partition->refused_at)
             engine_heal(engine, partition);
     }
-    for (size_t i = 0; i < plan->submission_count; i++)
-        engine->brake.has_refused_submit = false;
+    brake_committed(&engine->brake, &engine->partitions, plan);
 }
 
 /* The same for view.refresh, which has no row in the ledger. */

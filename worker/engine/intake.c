@@ -7,9 +7,14 @@
 #define SURVEY_RETRY_MS 1000
 #define SUSPECT_MIN_MS  5000
 
-/* Records taken from one partition before the next has its turn, and in one step altogether. */
-#define READ_SHARE 256
-#define READ_STEP  8192
+/*
+ * Records taken from one partition before the next has its turn, and in one step altogether. A
+ * batch has room for the shares of eight partitions at least: where the database is so slow that
+ * batches are small, shares are smaller.
+ */
+#define READ_SHARE   256
+#define READ_STEP    8192
+#define BATCH_SHARES 8
 
 /*
  * A submit's batch is due at once. While it has to wait for the one in flight, it takes in so many
@@ -378,6 +383,12 @@ static bool take_end(struct engine *engine, struct partition *partition, int64_t
     return true;
 }
 
+static size_t share_of(const struct engine *engine)
+{
+    size_t share = engine_batch_max(engine) / BATCH_SHARES;
+    return share < 1 ? 1 : share > READ_SHARE ? READ_SHARE : share;
+}
+
 /* How large the filling batch may become with records of one partition. */
 struct room {
     size_t events, bytes;
@@ -392,10 +403,10 @@ static struct room room_for(struct engine *engine, const struct partition *parti
     struct batch *batch = engine->filling;
     struct room room = { engine_batch_max(engine), engine->options.batch_bytes_max };
     const struct span *span = batch_span(batch, partition->tp);
-    if (span == NULL || span->to - span->from < READ_SHARE)
+    if (span == NULL || (size_t)(span->to - span->from) < share_of(engine))
         return room;
-    room.events -= room.events / 8;
-    room.bytes -= room.bytes / 8;
+    room.events -= room.events / BATCH_SHARES;
+    room.bytes -= room.bytes / BATCH_SHARES;
     if (batch->submit_at > 0 && room.events > batch->submit_at + SUBMIT_COMPANY)
         room.events = batch->submit_at + SUBMIT_COMPANY;
     return room;
@@ -414,7 +425,8 @@ static size_t read_share(struct engine *engine, struct partition *partition)
 {
     struct source *source = &engine->ports.source;
     const struct room room = room_for(engine, partition);
-    for (size_t taken = 0; taken < READ_SHARE; taken++) {
+    const size_t share = share_of(engine);
+    for (size_t taken = 0; taken < share; taken++) {
         if (!partition->assigned || !partition_reads(partition))
             return taken;
         if (partition->state == PARTITION_RECALLING ? !recall_ready(engine, partition)
@@ -441,7 +453,7 @@ static size_t read_share(struct engine *engine, struct partition *partition)
         }
     }
     partition->caught_up = false; /* there may be much more */
-    return READ_SHARE;
+    return share;
 }
 
 void intake_read(struct engine *engine)

@@ -37,11 +37,14 @@ struct partition {
 
     bool has_anchor; /* of the last applied record */
     struct anchor anchor;
-    int64_t refusals_until; /* somebody looked: what is refused before it is bad itself */
-    bool anchor_pending;    /* RECALLING: the anchor is still to be compared */
-    int64_t recall_from;    /* RECALLING: publish again from here to next_offset */
-    bool log_was_cut;       /* records to publish again are gone: publish "all" */
-    bool corrupt;           /* the next record cannot be read: halt when all before it is applied */
+    int64_t refusals_until;        /* somebody looked: what is refused before it is bad itself */
+    struct refused_submit refused; /* no submit was applied since */
+    int64_t wary_until;            /* many were refused: the next one before this offset halts */
+    int64_t refused_at;            /* halted at this record: only what lies behind it heals */
+    bool anchor_pending;           /* RECALLING: the anchor is still to be compared */
+    int64_t recall_from;           /* RECALLING: publish again from here to next_offset */
+    bool log_was_cut;              /* records to publish again are gone: publish "all" */
+    bool corrupt; /* the next record cannot be read: halt when all before it is applied */
     struct err corrupt_err;
     bool suspected; /* the log may have been replaced: start over when it is time */
     bool doubted;   /* the ledger seemed to be past the log: surveyed once more */

@@ -133,6 +133,13 @@ enum store_step {
     STORE_MARK     /* move published_offset of idle partitions */
 };
 
+/* The newest submit that became a letter because the database refused it. */
+struct refused_submit {
+    bool known;
+    int64_t offset;
+    struct uuid attempt_id;
+};
+
 /* STORE_CLAIM */
 struct claim {
     struct tp tp;
@@ -144,6 +151,8 @@ struct claim {
     bool has_anchor;
     struct anchor anchor;
     int64_t refusals_until; /* before it, refused records may be dead-lettered; 0: no such word */
+    unsigned refusals;      /* letters for a refusal among the last records, as far as they count */
+    struct refused_submit refused; /* no submit of this partition was applied since */
 };
 
 /* STORE_RESOLVE */

@@ -99,30 +99,6 @@ static struct entry *nth_entry(const struct batch *batch, size_t n)
     return entry;
 }
 
-/* True when dead-lettering must stop: see DESIGN 2.5. */
-static bool brake_pulled(struct engine *engine, const struct entry *culprit,
-                         const struct partition *partition)
-{
-    /* Somebody has looked at it, and says that it is the record (dlq accept). */
-    if (culprit->record.offset < partition->refusals_until)
-        return false;
-    struct brake *brake = &engine->brake;
-    if (engine->now_ms - brake->window_from_ms >= 60000) {
-        brake->window_from_ms = engine->now_ms;
-        brake->refusals = 0;
-    }
-    brake->refusals++;
-    bool second_submit = false;
-    if (culprit->event.type == EVENT_SUBMITTED) {
-        second_submit = brake->has_refused_submit &&
-                        !uuid_equal(&brake->refused_submit_of, &culprit->event.attempt_id);
-        brake->has_refused_submit = true;
-        brake->refused_submit_of = culprit->event.attempt_id;
-    }
-    /* A partition that was halted goes on only when the refusals have ended. */
-    return second_submit || brake->refusals > REFUSALS_PER_MINUTE_MAX || partition->halt != NULL;
-}
-
 /* The halt names the record, so that somebody can look at it. */
 static void halt_at(struct engine *engine, struct partition *partition, const struct entry *culprit,
                     const struct err *refusal)
@@ -131,6 +107,7 @@ static void halt_at(struct engine *engine, struct partition *partition, const st
     err_set(&err, refusal->action, refusal->code, "record at offset %lld: %s",
             (long long)culprit->record.offset, refusal->text);
     engine_halt(engine, partition, "data_errors", &err);
+    partition->refused_at = culprit->record.offset;
 }
 
 static void condemn(struct engine *engine, struct entry *culprit)
@@ -144,7 +121,7 @@ static void condemn(struct engine *engine, struct entry *culprit)
         return;
     }
     bool dead_already = culprit->judged && culprit->outcome == OUTCOME_DEAD;
-    if (dead_already || brake_pulled(engine, culprit, partition)) {
+    if (dead_already || brake_pulled(&engine->brake, partition, culprit, engine->now_ms)) {
         halt_at(engine, partition, culprit, &isolation->err);
         flush_again(engine, 0);
         return;
@@ -152,8 +129,11 @@ static void condemn(struct engine *engine, struct entry *culprit)
     culprit->judged = true;
     culprit->outcome = OUTCOME_DEAD;
     culprit->reason = REASON_CONSTRAINT;
+    /* The type goes first: by it a later claim knows that a submit was refused. */
     culprit->detail =
-        arena_format(&flush->batch->arena, "%s: %s", isolation->err.code, isolation->err.text).ptr;
+        arena_format(&flush->batch->arena, "%s refused by PostgreSQL: %s: %s",
+                     event_type_name(culprit->event.type), isolation->err.code, isolation->err.text)
+            .ptr;
     engine->seen.isolated++;
     engine_note(engine, &(struct note){ .kind = NOTE_ISOLATED,
                                         .has_tp = true,

@@ -47,6 +47,23 @@ const char *reason_name(enum reason reason)
     return "unknown";
 }
 
+const char *event_type_name(enum event_type type)
+{
+    switch (type) {
+    case EVENT_STARTED:
+        return "attempt.started.v1";
+    case EVENT_SAVED:
+        return "attempt.saved.v1";
+    case EVENT_SUBMITTED:
+        return "attempt.submitted.v1";
+    case EVENT_ACTIVITY:
+        return "attempt.activity.v1";
+    case EVENT_REFRESH:
+        return "view.refresh.requested.v1";
+    }
+    return "unknown";
+}
+
 const char *outcome_name(enum outcome outcome)
 {
     switch (outcome) {

@@ -47,6 +47,7 @@ enum reason {
 };
 
 const char *reason_name(enum reason reason);
+const char *event_type_name(enum event_type type); /* as ce_type has it */
 
 /* What became of a record. Exactly one of these for every consumed record of a ledger topic. */
 enum outcome { OUTCOME_APPLIED, OUTCOME_DUPLICATE, OUTCOME_STALE, OUTCOME_LATE, OUTCOME_DEAD };

@@ -15,6 +15,7 @@ static const char *const statements[] = {
     "store_claim_new.sql",
     "store_lock_progress.sql",
     "store_claim.sql",
+    "store_claim_refusals.sql",
     "store_resolve.sql",
     "store_mark.sql",
     "store_move.sql",

@@ -68,6 +68,25 @@ static bool on_claimed(void *self, const struct pg_result *result, struct err *e
     return true;
 }
 
+static bool on_refusals(void *self, const struct pg_result *result, struct err *err)
+{
+    struct pg_store *store = self;
+    struct store_call *call = store->call;
+    for (size_t row = 0; row < pg_row_count(result); row++) {
+        size_t i;
+        if (!pg_store_ordinal(result, row, call->claim.count, &i, err))
+            return false;
+        struct claim *claim = &call->claim.items[i];
+        claim->refusals = (unsigned)pg_get_int8(result, row, 1);
+        claim->refused = (struct refused_submit){ .known = !pg_is_null(result, row, 2) };
+        if (!claim->refused.known)
+            continue;
+        claim->refused.offset = pg_get_int8(result, row, 2);
+        claim->refused.attempt_id = pg_get_uuid(result, row, 3);
+    }
+    return true;
+}
+
 static void send_new_rows(struct pg_store *store)
 {
     const struct store_call *call = store->call;
@@ -102,6 +121,10 @@ static void begin_claim(struct pg_store *store)
     pg_store_send(store, "store_lock_progress.sql", NULL);
     pg_put_text(&store->params, bytes_of(store->options.owner));
     pg_store_send(store, "store_claim.sql", on_claimed);
+    /* Behind the locks: a predecessor's commit is over now, and its letters are there. */
+    pg_params_clear(&store->params);
+    PUT_TPS(store, call->claim.items, call->claim.count, struct claim);
+    pg_store_send(store, "store_claim_refusals.sql", on_refusals);
     pg_session_sync(store->session);
 }
 

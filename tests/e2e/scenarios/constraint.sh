@@ -18,13 +18,22 @@ settle
 [ "$(sql "SELECT count(*) FROM dead_letters WHERE reason = 'constraint'")" = 1 ] || fail "dead letters"
 [ "$(sql "SELECT version FROM attempts WHERE id = '$attempt'")" = 4 ] || fail "the neighbours"
 
-echo "-- two refused submits of different attempts halt until somebody says that they are bad"
+echo "-- two refused submits of different attempts halt until somebody says that they are bad;"
+echo "   a restart between the two makes no difference"
 first=$(uuid) second=$(uuid) topic=${prefix}attempt.writes
-for id in "$first" "$second"; do
+refused_submit() { # ID
+    local other
     other=$(uuid)
     printf '%s\t{"type":"attempt.submitted.v1","id":"%s","data":{"attempt_id":"%s","expected_version":1,%s}}\n' \
-        "$other" "$id" "$other" "\"answers\":{\"forbidden\":true},\"submitted_at\":\"$at\""
-done | kcat -P -b "$KAFKA_BOOTSTRAP_SERVERS" -t "$topic" -K '\t' -p 1
+        "$other" "$1" "$other" "\"answers\":{\"forbidden\":true},\"submitted_at\":\"$at\"" |
+        kcat -P -b "$KAFKA_BOOTSTRAP_SERVERS" -t "$topic" -K '\t' -p 1
+}
+is_letter() { [ "$(sql "SELECT detail FROM dead_letters WHERE event_id = '$1'" | grep -c '^attempt.submitted.v1 refused by PostgreSQL: 23514: .*no_forbidden')" = 1 ]; }
+refused_submit "$first"
+within 30 is_letter "$first"
+stop_worker
+run_worker
+refused_submit "$second"
 within 30 says "halt topic=$topic partition=1 reason=data_errors"
 says "attemptd dlq accept $topic 1 OFFSET --reason WHY" || fail "no way on is named"
 offset=$(sed -nE 's/.*reason=data_errors.*record at offset ([0-9]+): .*no_forbidden.*/\1/p' "$worker_log" | head -n 1)
