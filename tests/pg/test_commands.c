@@ -157,6 +157,39 @@ static void test_doctor_gives_the_grants(void **state)
     PQfinish(super);
 }
 
+/* Whatever is asked of a database without our tables, or by a role without rights: one sentence. */
+static void test_all_say_the_same_of_what_is_missing(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const commands[] = { "stats " EXAM,
+                                            "show " A,
+                                            "dlq list",
+                                            "dlq show 1",
+                                            "dlq replay 1",
+                                            "dlq discard 1 --reason x",
+                                            "rejected list",
+                                            "rejected show 1",
+                                            "dlq accept t 0 1 --reason x",
+                                            "refresh",
+                                            "refresh --if-stale question_stats" };
+    char url[PRIVATE_PG_URL_BYTES];
+    PGconn *super = sql_connect(pg_group_server()->superuser_url);
+    sql_ok(super, "DROP ROLE IF EXISTS nobody");
+    sql_ok(super, "CREATE ROLE nobody LOGIN PASSWORD 'n'");
+    (void)snprintf(url, sizeof url, "postgresql://nobody:n%s", strstr(f->url, "@127"));
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        char elsewhere[128];
+        (void)snprintf(elsewhere, sizeof elsewhere, "--schema elsewhere %s", commands[i]);
+        program_says(f->url, elsewhere, 78,
+                     "the tables in schema 'elsewhere' are missing or older than this program: run "
+                     "'attemptd migrate up'");
+        if (strncmp(commands[i], "refresh", 7) != 0)
+            program_says(url, commands[i], 78, "'attemptd doctor' prints the GRANT");
+    }
+    sql_ok(super, "DROP ROLE nobody");
+    PQfinish(super);
+}
+
 /* The committed diagram is that of the migrations; if not: `make diagram`. */
 static void test_the_diagram_is_that_of_the_schema(void **state)
 {
@@ -186,6 +219,7 @@ int main(void)
         TEST(test_show_has_all_of_an_attempt),
         TEST(test_a_server_that_refuses_is_told_from_one_that_is_away),
         TEST(test_doctor_gives_the_grants),
+        TEST(test_all_say_the_same_of_what_is_missing),
         cmocka_unit_test(test_the_diagram_is_that_of_the_schema),
     };
     return cmocka_run_group_tests_name("commands", tests, pg_group_start, pg_group_stop);

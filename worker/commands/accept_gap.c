@@ -285,10 +285,9 @@ static bool write_row(struct acceptance *a, const char *found, struct err *err)
     const char *make[] = { a->place.topic, numbers[0], numbers[3], numbers[4],
                            a->reason,      found,      numbers[5] };
     struct pg_rows *rows;
-    if (!pg_client_run(a->db, "accept_gap_lock.sql", lock, 2, NULL, err) ||
-        !(a->place.facts.has_row
-              ? pg_client_run(a->db, "accept_gap_raise.sql", raise, 9, &rows, err)
-              : pg_client_run(a->db, "accept_gap_make.sql", make, 7, &rows, err)))
+    if (!facts_run(a->db, "accept_gap_lock.sql", lock, 2, NULL, err) ||
+        !(a->place.facts.has_row ? facts_run(a->db, "accept_gap_raise.sql", raise, 9, &rows, err)
+                                 : facts_run(a->db, "accept_gap_make.sql", make, 7, &rows, err)))
         return false;
     bool written = pg_rows_count(rows) == 1;
     a->generation = pg_rows_int(rows, 0, 0);

@@ -6,6 +6,7 @@
 
 #include "worker/commands/audit_work.h"
 #include "worker/commands/command.h"
+#include "worker/commands/facts.h"
 
 #include <getopt.h>
 #include <stdlib.h>
@@ -86,13 +87,8 @@ static void adopt(struct settings *settings, const char *name, int64_t value)
 static bool adopt_settings(struct audit *audit, struct err *err)
 {
     struct pg_rows *rows;
-    if (!pg_client_run(audit->db, "audit_settings.sql", NULL, 0, &rows, err)) {
-        if (strcmp(err->code, "42P01") == 0)
-            return err_set(err, ERR_HALT, "42P01",
-                           "schema %s has none of our tables; 'attemptd migrate up' makes them",
-                           audit->settings.schema);
+    if (!facts_run(audit->db, "audit_settings.sql", NULL, 0, &rows, err))
         return false;
-    }
     for (size_t i = 0; i < pg_rows_count(rows); i++)
         adopt(&audit->settings, pg_rows_text(rows, i, 0, ""), pg_rows_int(rows, i, 1));
     pg_rows_free(rows);

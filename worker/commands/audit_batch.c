@@ -1,6 +1,7 @@
 #include "worker/commands/audit_batch.h"
 
 #include "common/json.h"
+#include "worker/commands/facts.h"
 
 #include <inttypes.h>
 
@@ -82,7 +83,7 @@ bool audit_batch_run(struct audit_batch *batch, struct pg_client *db, const char
     if (batch->text.failed)
         return err_set(err, ERR_RESOURCE, "ENOMEM", "no memory for the comparison");
     const char *params[] = { batch->text.ptr };
-    if (!pg_client_run(db, file, params, 1, ret_rows, err))
+    if (!facts_run(db, file, params, 1, ret_rows, err))
         return false;
     begin(batch);
     return true;

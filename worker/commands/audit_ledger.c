@@ -2,6 +2,7 @@
  * Conservation: what the database says about itself, and how much the log holds.
  */
 #include "worker/commands/audit_work.h"
+#include "worker/commands/facts.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -46,7 +47,7 @@ static void read_partition(struct audit *audit, const struct pg_rows *rows, size
 static bool read_partitions(struct audit *audit, struct err *err)
 {
     struct pg_rows *rows;
-    if (!pg_client_run(audit->db, "audit_progress.sql", NULL, 0, &rows, err))
+    if (!facts_run(audit->db, "audit_progress.sql", NULL, 0, &rows, err))
         return false;
     audit->partition_count = pg_rows_count(rows);
     audit->partitions = calloc(audit->partition_count + 1, sizeof *audit->partitions);
@@ -61,7 +62,7 @@ static bool read_facts(struct audit *audit, struct err *err)
     const char *params[] = { audit->kafka.names.topics[TOPIC_WRITES],
                              audit->kafka.names.topics[TOPIC_ACTIVITY] };
     struct pg_rows *rows;
-    if (!pg_client_run(audit->db, "audit_facts.sql", params, 2, &rows, err))
+    if (!facts_run(audit->db, "audit_facts.sql", params, 2, &rows, err))
         return false;
     size_t column = 0;
     struct audit_facts *facts = &audit->facts;
@@ -111,7 +112,7 @@ static void compare_tables(struct differences *differences, const struct audit_p
 static bool compare_earlier(struct audit *audit, struct err *err)
 {
     struct pg_rows *rows;
-    if (!pg_client_run(audit->db, "audit_earlier.sql", NULL, 0, &rows, err))
+    if (!facts_run(audit->db, "audit_earlier.sql", NULL, 0, &rows, err))
         return false;
     for (size_t i = 0; i < pg_rows_count(rows); i++) {
         struct audit_partition earlier = { 0 };
@@ -137,7 +138,7 @@ static bool compare_earlier(struct audit *audit, struct err *err)
 static bool name_misplaced(struct audit *audit, struct err *err)
 {
     struct pg_rows *rows;
-    if (!pg_client_run(audit->db, "audit_misplaced.sql", NULL, 0, &rows, err))
+    if (!facts_run(audit->db, "audit_misplaced.sql", NULL, 0, &rows, err))
         return false;
     for (size_t i = 0; i < pg_rows_count(rows); i++) {
         char key[96];

@@ -1,5 +1,6 @@
 #include "worker/commands/audit_outcomes.h"
 
+#include "worker/commands/facts.h"
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -26,7 +27,7 @@ static bool next_page(struct audit_outcomes *outcomes, struct err *err)
     (void)snprintf(numbers[2], sizeof numbers[2], "%" PRId64, outcomes->next_from);
     const char *params[] = { partition->topic, numbers[0], numbers[1], numbers[2] };
     audit_outcomes_release(outcomes);
-    if (!pg_client_run(outcomes->db, "audit_records.sql", params, 4, &outcomes->page, err))
+    if (!facts_run(outcomes->db, "audit_records.sql", params, 4, &outcomes->page, err))
         return false;
     size_t count = pg_rows_count(outcomes->page);
     outcomes->row = 0;

@@ -4,6 +4,7 @@
  */
 #include "worker/commands/audit_batch.h"
 #include "worker/commands/audit_work.h"
+#include "worker/commands/facts.h"
 #include "worker/events/canonical.h"
 
 #include <sodium.h>
@@ -152,7 +153,7 @@ static bool find_strangers(struct audit *audit, struct err *err)
     do {
         const char *params[] = { after };
         struct pg_rows *rows;
-        if (!pg_client_run(audit->db, "audit_attempt_ids.sql", params, 1, &rows, err))
+        if (!facts_run(audit->db, "audit_attempt_ids.sql", params, 1, &rows, err))
             return false;
         count = pg_rows_count(rows);
         for (size_t i = 0; i < count; i++)

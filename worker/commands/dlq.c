@@ -71,23 +71,6 @@ bool dlq_connect(struct dlq *dlq, bool replica_ok, struct err *err)
     return dlq->db != NULL;
 }
 
-bool dlq_run(struct dlq *dlq, const char *file, const char *const *params, size_t count,
-             struct pg_rows **ret, struct err *err)
-{
-    if (pg_client_run(dlq->db, file, params, count, ret, err))
-        return true;
-    if (strcmp(err->code, "42703") == 0)
-        return err_set(err, ERR_HALT, "42703",
-                       "schema %s is of an older version: 'attemptd migrate up'",
-                       pg_client_schema(dlq->db));
-    if (strcmp(err->code, "42P01") == 0)
-        return err_set(err, ERR_HALT, "42P01",
-                       "schema %s has none of our tables: is DATABASE_URL right? 'attemptd migrate "
-                       "up' makes them",
-                       pg_client_schema(dlq->db));
-    return false;
-}
-
 /* ------------------------------------------------------------------------------ the words */
 
 /* "{7,12}", an array of PostgreSQL's; false when a word is no id. */

@@ -8,6 +8,7 @@
  */
 #include "worker/commands/command.h"
 #include "worker/commands/dlq_work.h"
+#include "worker/commands/facts.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -54,7 +55,8 @@ int dlq_accept(struct dlq *dlq)
     if (code != EX_OK)
         return code;
     const char *params[] = { dlq->words[0], dlq->words[1], dlq->words[2], dlq->reason };
-    if (!dlq_connect(dlq, false, &err) || !dlq_run(dlq, "dlq_accept.sql", params, 4, &rows, &err))
+    if (!dlq_connect(dlq, false, &err) ||
+        !facts_run(dlq->db, "dlq_accept.sql", params, 4, &rows, &err))
         return command_fail("dlq", &err);
     bool known = pg_rows_count(rows) == 1;
     int64_t next = known ? pg_rows_int(rows, 0, 1) : 0;

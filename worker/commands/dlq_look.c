@@ -3,6 +3,7 @@
 #include "worker/commands/dlq_work.h"
 #include "worker/commands/document.h"
 #include "worker/commands/escape.h"
+#include "worker/commands/facts.h"
 #include "worker/commands/letter.h"
 
 #include <stdio.h>
@@ -63,7 +64,7 @@ static int list(struct dlq *dlq, struct err *err)
     const char *params[] = { dlq->topic, dlq->partition, dlq->reason, dlq->all ? "t" : "f",
                              dlq->limit != NULL ? dlq->limit : "50" };
     struct pg_rows *rows;
-    if (!dlq_connect(dlq, true, err) || !dlq_run(dlq, "dlq_list.sql", params, 5, &rows, err))
+    if (!dlq_connect(dlq, true, err) || !facts_run(dlq->db, "dlq_list.sql", params, 5, &rows, err))
         return command_fail("dlq", err);
     json_t *document = json_loads(pg_rows_text(rows, 0, 0, ""), 0, NULL);
     pg_rows_free(rows);
@@ -162,7 +163,7 @@ static int show(struct dlq *dlq, struct err *err)
     struct pg_rows *rows;
     struct letter letter;
     const char *params[] = { dlq->words[0] };
-    if (!dlq_connect(dlq, true, err) || !dlq_run(dlq, "dlq_show.sql", params, 1, &rows, err))
+    if (!dlq_connect(dlq, true, err) || !facts_run(dlq->db, "dlq_show.sql", params, 1, &rows, err))
         return command_fail("dlq", err);
     int code = EX_OK;
     struct bytes object = pg_rows_bytes(rows, 0, 0);

@@ -7,6 +7,7 @@
 #include "worker/commands/confirm.h"
 #include "worker/commands/dlq_work.h"
 #include "worker/commands/document.h"
+#include "worker/commands/facts.h"
 #include "worker/commands/kafka_setup.h"
 #include "worker/commands/letter.h"
 #include "worker/kafka/kafka_producer.h"
@@ -85,7 +86,7 @@ static bool take_page(struct replay *replay, struct pg_rows **ret, struct err *e
                              "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0;"
                              "SET LOCAL statement_timeout = 0",
                              err) &&
-           dlq_run(replay->dlq, "dlq_take.sql", params, 6, ret, err);
+           facts_run(replay->dlq->db, "dlq_take.sql", params, 6, ret, err);
 }
 
 static void note_sent(struct replay *replay, const char *list)
@@ -118,7 +119,7 @@ static bool keep_page(struct replay *replay, const int64_t *ids, size_t count,
     (void)snprintf(list + len, sizeof list - len, "}");
     const char *params[] = { list };
     struct err why;
-    if (!dlq_run(replay->dlq, "dlq_replayed.sql", params, 1, NULL, &why) ||
+    if (!facts_run(replay->dlq->db, "dlq_replayed.sql", params, 1, NULL, &why) ||
         !pg_client_execute(replay->dlq->db, "commit", "COMMIT", &why))
         return err_set(err, why.action, why.code,
                        "the letters %s were sent, but that could not be noted, and the next replay "
@@ -162,7 +163,7 @@ static bool replay_page(struct replay *replay, bool *ret_done, struct err *err)
 static bool find_last(struct replay *replay, struct err *err)
 {
     struct pg_rows *rows;
-    if (!dlq_run(replay->dlq, "dlq_last.sql", NULL, 0, &rows, err))
+    if (!facts_run(replay->dlq->db, "dlq_last.sql", NULL, 0, &rows, err))
         return false;
     replay->last = pg_rows_int(rows, 0, 0);
     pg_rows_free(rows);
@@ -186,7 +187,7 @@ static bool count_letters(struct replay *replay, size_t *ret_count, struct err *
     const char *params[] = { dlq->reason };
     if (dlq->ids != NULL)
         return dlq_sift(dlq, dlq->again, replay->skipped, ret_count, err);
-    if (!dlq_run(dlq, "dlq_count.sql", params, 1, &rows, err))
+    if (!facts_run(dlq->db, "dlq_count.sql", params, 1, &rows, err))
         return false;
     *ret_count = (size_t)pg_rows_int(rows, 0, 0);
     pg_rows_free(rows);

@@ -2,6 +2,7 @@
 #include "worker/commands/command.h"
 #include "worker/commands/dlq_work.h"
 #include "worker/commands/document.h"
+#include "worker/commands/facts.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -31,7 +32,7 @@ bool dlq_sift(struct dlq *dlq, bool again, json_t *skipped, size_t *ret_left, st
 {
     struct pg_rows *rows;
     const char *params[] = { dlq->ids };
-    if (!dlq_run(dlq, "dlq_states.sql", params, 1, &rows, err))
+    if (!facts_run(dlq->db, "dlq_states.sql", params, 1, &rows, err))
         return false;
     *ret_left = 0;
     for (size_t i = 0; i < pg_rows_count(rows); i++) {
@@ -66,7 +67,7 @@ static int discard(struct dlq *dlq, json_t *skipped, struct err *err)
     struct pg_rows *rows;
     const char *params[] = { dlq->ids, dlq->reason };
     if (!dlq_connect(dlq, false, err) || !dlq_sift(dlq, false, skipped, &left, err) ||
-        !dlq_run(dlq, "dlq_discard.sql", params, 2, &rows, err))
+        !facts_run(dlq->db, "dlq_discard.sql", params, 2, &rows, err))
         return command_fail("dlq", err);
     json_t *ids = json_array();
     bool whole = !dlq->unreported;

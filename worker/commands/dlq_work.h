@@ -33,10 +33,7 @@ int dlq_discard(struct dlq *dlq);
 int dlq_replay(struct dlq *dlq);
 int dlq_accept(struct dlq *dlq);
 
-/* False, with a sentence that names 'migrate up' where tables are missing. */
 bool dlq_connect(struct dlq *dlq, bool replica_ok, struct err *err);
-bool dlq_run(struct dlq *dlq, const char *file, const char *const *params, size_t count,
-             struct pg_rows **ret, struct err *err);
 
 /*
  * Says on stderr which of the named letters are not open, and why; with JSON it fills `skipped`

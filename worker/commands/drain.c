@@ -53,7 +53,7 @@ static struct pg_rows *read_ledger(const struct settings *settings)
     struct pg_rows *rows = NULL;
     struct err err;
     struct pg_client *client = facts_connect(settings, false, &err);
-    if (client != NULL && !pg_client_run(client, "drain_progress.sql", NULL, 0, &rows, &err))
+    if (client != NULL && !facts_run(client, "drain_progress.sql", NULL, 0, &rows, &err))
         rows = NULL;
     pg_client_free(client);
     return rows;

@@ -32,16 +32,30 @@ void facts_explain_missing(struct err *err, const char *schema)
                       "the tables in schema '%s' are missing or older than this program: run "
                       "'attemptd migrate up' (or check DATABASE_URL and --schema)",
                       schema);
+    if (strcmp(err->code, "42501") == 0) {
+        const struct err refusal = *err;
+        (void)err_set(err, ERR_HALT, "42501",
+                      "PostgreSQL does not allow it: %.120s; 'attemptd doctor' prints the GRANT "
+                      "that is missing in schema '%s'",
+                      refusal.text, schema);
+    }
+}
+
+bool facts_run(struct pg_client *client, const char *file, const char *const *params, size_t count,
+               struct pg_rows **ret_rows, struct err *err)
+{
+    if (pg_client_run(client, file, params, count, ret_rows, err))
+        return true;
+    facts_explain_missing(err, pg_client_schema(client));
+    return false;
 }
 
 json_t *facts_from_database(struct pg_client *client, const char *file, const char *const *params,
                             size_t param_count, struct err *err)
 {
     struct pg_rows *rows = NULL;
-    if (!pg_client_run(client, file, params, param_count, &rows, err)) {
-        facts_explain_missing(err, pg_client_schema(client));
+    if (!facts_run(client, file, params, param_count, &rows, err))
         return NULL;
-    }
     json_t *document = json_loads(pg_rows_text(rows, 0, 0, ""), 0, NULL);
     pg_rows_free(rows);
     if (document == NULL)

@@ -21,8 +21,15 @@ struct pg_client *facts_connect(const struct settings *settings, bool replica_ok
 json_t *facts_from_database(struct pg_client *client, const char *file, const char *const *params,
                             size_t param_count, struct err *err);
 
-/* A table or schema that is not there is no fault of the statement: says what to do instead. */
+/*
+ * A table, a schema or a right that is not there is no fault of the statement: says what to do
+ * instead. Every command explains it here, so that an operator reads one sentence everywhere.
+ */
 void facts_explain_missing(struct err *err, const char *schema);
+
+/* pg_client_run(), explained. */
+bool facts_run(struct pg_client *client, const char *file, const char *const *params, size_t count,
+               struct pg_rows **ret_rows, struct err *err);
 
 /* Does anybody answer at all? If not, `err` names the brokers. */
 bool facts_kafka_answers(struct kafka_admin *admin, const struct settings *settings,

@@ -1,5 +1,6 @@
 #include "worker/commands/gap_facts.h"
 
+#include "worker/commands/facts.h"
 #include "worker/kafka/kafka_reader.h"
 
 #include <inttypes.h>
@@ -26,14 +27,8 @@ static bool read_row(struct gap_place *place, struct pg_client *db, struct err *
     const char *params[] = { place->topic, number };
     struct pg_rows *rows;
     (void)snprintf(number, sizeof number, "%" PRId32, place->partition);
-    if (!pg_client_run(db, "accept_gap_row.sql", params, 2, &rows, err)) {
-        if (strcmp(err->code, "42P01") == 0)
-            return err_set(err, ERR_HALT, "42P01",
-                           "schema %s has none of our tables: is DATABASE_URL right? 'attemptd "
-                           "migrate up' makes them",
-                           pg_client_schema(db));
+    if (!facts_run(db, "accept_gap_row.sql", params, 2, &rows, err))
         return false;
-    }
     struct gap_facts *facts = &place->facts;
     facts->has_row = pg_rows_count(rows) > 0;
     facts->generation = pg_rows_int(rows, 0, 0);

@@ -101,8 +101,7 @@ static void refresh_all(struct job *job)
 {
     struct pg_rows *rows = NULL;
     struct err err = { 0 };
-    if (!pg_client_run(job->client, "housekeeper_views.sql", NULL, 0, &rows, &err)) {
-        facts_explain_missing(&err, pg_client_schema(job->client));
+    if (!facts_run(job->client, "housekeeper_views.sql", NULL, 0, &rows, &err)) {
         job->code = command_fail("refresh", &err);
         return;
     }

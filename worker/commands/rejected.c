@@ -173,7 +173,7 @@ static int show(const struct words *words, struct pg_client *db)
     struct err err;
     struct pg_rows *rows;
     const char *params[] = { words->id };
-    if (!pg_client_run(db, "rejected_show.sql", params, 1, &rows, &err))
+    if (!facts_run(db, "rejected_show.sql", params, 1, &rows, &err))
         return command_fail("rejected", &err);
     int code = EX_OK;
     if (pg_rows_count(rows) == 0) {

@@ -77,10 +77,9 @@ int show_command(const struct settings *settings, int argc, char **argv)
         return command_fail("show", &err);
     struct pg_rows *rows = NULL;
     int code;
-    if (pg_client_run(client, "show_attempt.sql", &attempt, 1, &rows, &err)) {
+    if (facts_run(client, "show_attempt.sql", &attempt, 1, &rows, &err)) {
         code = print(rows, attempt, json);
     } else {
-        facts_explain_missing(&err, pg_client_schema(client));
         code = command_fail("show", &err);
     }
     pg_rows_free(rows);
