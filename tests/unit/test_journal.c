@@ -92,6 +92,19 @@ static void test_halts_that_heal_say_so(void **state)
                     "looked at again every minute");
 }
 
+static void test_an_unknown_commit_says_what_became_of_it(void **state)
+{
+    (void)state;
+    static const char *const words[][2] = { { "committed", "it was done" },
+                                            { "lost", "it was not done, and is repeated" },
+                                            { "fenced", "another worker has the partitions" } };
+    for (size_t i = 0; i < 3; i++) {
+        const char *text = told(&(struct note){ .kind = NOTE_RESOLVED, .word = words[i][0] });
+        assert_says(text, "the connection broke during a commit");
+        assert_says(text, words[i][1]);
+    }
+}
+
 static void test_the_database_is_in_trouble(void **state)
 {
     (void)state;
@@ -116,6 +129,7 @@ int main(void)
         cmocka_unit_test(test_a_halt_behind_a_bad_batch_says_how_to_pass_it),
         cmocka_unit_test(test_a_halt_for_bad_records_says_how_to_give_them_up),
         cmocka_unit_test(test_halts_that_heal_say_so),
+        cmocka_unit_test(test_an_unknown_commit_says_what_became_of_it),
         cmocka_unit_test(test_the_database_is_in_trouble),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

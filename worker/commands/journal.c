@@ -159,6 +159,17 @@ static void log_isolated(struct journal_log *journal, const struct note *note)
                                "cause is mended")));
 }
 
+static void log_resolved(struct journal_log *journal, const struct note *note)
+{
+    const char *meaning =
+        strcmp(note->word, "committed") == 0 ? "it was done, and is told to the world now"
+        : strcmp(note->word, "lost") == 0    ? "it was not done, and is repeated"
+                                             : "another worker has the partitions, and knows";
+    log_line(journal->log, LEVEL_WARN,
+             "the connection broke during a commit; the ledger says what became of it",
+             FIELDS(FIELD_TEXT("outcome", note->word), FIELD_TEXT("meaning", meaning)));
+}
+
 /* Notes about one partition that need no more words than these. */
 static void log_partition(struct journal_log *journal, enum log_level level, const char *message,
                           const struct note *note)
@@ -195,7 +206,8 @@ static void note_line(void *self, const struct note *note)
         log_partition(journal, LEVEL_INFO, "partition released", note);
         return;
     case NOTE_FENCED:
-        log_partition(journal, LEVEL_WARN, "another worker has taken the partition over", note);
+        log_partition(journal, LEVEL_WARN,
+                      "another worker has taken the partition over; it goes on there", note);
         return;
     case NOTE_HALTED:
         log_halt(journal, note);
@@ -209,12 +221,11 @@ static void note_line(void *self, const struct note *note)
             FIELDS(FIELD_INT("records", note->number), FIELD_INT("took_ms", note->duration_ms)));
         return;
     case NOTE_RETRYING:
-        journal_log_retry(journal, "the database does not do what it should; trying again",
+        journal_log_retry(journal, "PostgreSQL did not carry out a transaction; trying again",
                           note->err, note->number);
         return;
     case NOTE_RESOLVED:
-        log_line(journal->log, LEVEL_WARN, "a commit with unknown outcome was found out",
-                 FIELDS(FIELD_TEXT("outcome", note->word)));
+        log_resolved(journal, note);
         return;
     case NOTE_BREAKER:
         log_breaker(journal, note);

@@ -137,6 +137,9 @@ struct engine {
 #define HALT_TRY_MS  60000
 #define HALT_NOTE_MS 60000
 
+#define LOG_ENDS_EARLY                                                                             \
+    "the ledger has applied everything before offset %lld, but the log ends at %lld"
+
 /* engine.c */
 void engine_note(struct engine *engine, const struct note *note);
 void engine_note_partition(struct engine *engine, enum note_kind kind,
@@ -151,6 +154,9 @@ void engine_lost_connection(struct engine *engine);
  */
 void engine_halt(struct engine *engine, struct partition *partition, const char *reason,
                  const struct err *err);
+/* The same where ledger and log do not agree, with the figures in a sentence. */
+void engine_halt_for(struct engine *engine, struct partition *partition, const char *reason,
+                     const char *format, ...) __attribute__((format(printf, 4, 5)));
 /* Another worker has claimed it: asked for again after a while, if it is still assigned. */
 void engine_fence(struct engine *engine, struct partition *partition);
 /* It has proved itself again. */

@@ -1,5 +1,7 @@
 #include "worker/engine/core.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define COMMIT_EVERY_MS  1000
@@ -166,6 +168,18 @@ void engine_halt(struct engine *engine, struct partition *partition, const char 
         return;
     partition->noted_at_ms = engine->now_ms;
     engine_note_partition(engine, NOTE_HALTED, partition, reason, &partition->halt_err);
+}
+
+void engine_halt_for(struct engine *engine, struct partition *partition, const char *reason,
+                     const char *format, ...)
+{
+    struct err err = { .action = ERR_HALT };
+    va_list list;
+    va_start(list, format);
+    (void)vsnprintf(err.text, sizeof err.text, format, list);
+    va_end(list);
+    (void)snprintf(err.code, sizeof err.code, "%s", reason);
+    engine_halt(engine, partition, reason, &err);
 }
 
 void engine_fence(struct engine *engine, struct partition *partition)

@@ -136,13 +136,11 @@ static void halt_behind(struct engine *engine, struct partition *partition,
                         const struct claim *claim)
 {
     const struct witness *witness = &partition->witness;
-    struct err err;
-    (void)err_set(&err, ERR_HALT, "ledger_behind",
-                  "the ledger is at offset %lld of generation %lld, but was seen at offset %lld of "
-                  "generation %lld",
-                  (long long)claim->next_offset, (long long)claim->generation,
-                  (long long)witness->next_offset, (long long)witness->generation);
-    engine_halt(engine, partition, "ledger_behind", &err);
+    engine_halt_for(engine, partition, "ledger_behind",
+                    "the ledger is at offset %lld of generation %lld, but was seen at offset %lld "
+                    "of generation %lld",
+                    (long long)claim->next_offset, (long long)claim->generation,
+                    (long long)witness->next_offset, (long long)witness->generation);
     if (partition->witness_told)
         return;
     struct source *source = &engine->ports.source;
@@ -155,9 +153,9 @@ static void claimed_one(struct engine *engine, struct partition *partition,
                         const struct claim *claim)
 {
     if (!claim->found) {
-        const struct err err = { ERR_HALT, "ledger_missing",
-                                 "the group has committed offsets, the ledger has no row" };
-        engine_halt(engine, partition, "ledger_missing", &err);
+        engine_halt_for(engine, partition, "ledger_missing",
+                        "the group has committed offset %lld, but the ledger has no row",
+                        (long long)partition->committed);
         return;
     }
     take_claim(partition, claim);
@@ -167,9 +165,10 @@ static void claimed_one(struct engine *engine, struct partition *partition,
     }
     partition_witness(partition, claim->generation, claim->next_offset);
     if (claim->next_offset < partition->log_low) {
-        const struct err err = { ERR_HALT, "log_start",
-                                 "records were removed from the log before they were read" };
-        engine_halt(engine, partition, "log_start", &err);
+        engine_halt_for(engine, partition, "log_start",
+                        "the ledger reads on at offset %lld, but the log begins at %lld: what was "
+                        "between them was removed before it was read",
+                        (long long)claim->next_offset, (long long)partition->log_low);
         return;
     }
     if (claim->next_offset > partition->log_end) {
@@ -180,9 +179,8 @@ static void claimed_one(struct engine *engine, struct partition *partition,
             return;
         }
         partition->doubted = false; /* the next look begins with another survey, too */
-        const struct err err = { ERR_HALT, "log_end",
-                                 "the log ends before the ledger's next offset" };
-        engine_halt(engine, partition, "log_end", &err);
+        engine_halt_for(engine, partition, "log_end", LOG_ENDS_EARLY, (long long)claim->next_offset,
+                        (long long)partition->log_end);
         return;
     }
     partition->doubted = false;

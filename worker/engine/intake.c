@@ -251,13 +251,12 @@ void intake_look_again(struct engine *engine)
 static bool halt_ahead(struct engine *engine, struct partition *partition,
                        const struct record *record)
 {
-    struct err err;
-    (void)err_set(&err, ERR_HALT, "anchor",
-                  "the ledger is at offset %lld, but the last record it applied is at offset %lld, "
-                  "and there is one at offset %lld: accept-gap --skip-to %lld loses nothing",
-                  (long long)partition->next_offset, (long long)partition->anchor.offset,
-                  (long long)record->offset, (long long)record->offset);
-    engine_halt(engine, partition, "anchor", &err);
+    engine_halt_for(
+        engine, partition, "anchor",
+        "the ledger is at offset %lld, but the last record it applied is at offset %lld, and there "
+        "is one at offset %lld: accept-gap --skip-to %lld loses nothing",
+        (long long)partition->next_offset, (long long)partition->anchor.offset,
+        (long long)record->offset, (long long)record->offset);
     return false;
 }
 
@@ -276,9 +275,9 @@ static bool anchor_agrees(struct engine *engine, struct partition *partition,
         seen.timestamp_ms == partition->anchor.timestamp_ms &&
         memcmp(seen.hash, partition->anchor.hash, sizeof seen.hash) == 0)
         return true;
-    const struct err err = { ERR_HALT, "anchor",
-                             "the log holds another record where the last applied one was" };
-    engine_halt(engine, partition, "anchor", &err);
+    engine_halt_for(engine, partition, "anchor",
+                    "the log holds another record where the last applied one was, at offset %lld",
+                    (long long)partition->anchor.offset);
     return false;
 }
 
@@ -296,9 +295,9 @@ static bool recall_ready(struct engine *engine, struct partition *partition)
 static void recall_done(struct engine *engine, struct partition *partition)
 {
     if (partition->anchor_pending) {
-        const struct err err = { ERR_HALT, "anchor",
-                                 "the last applied record is no longer in the log" };
-        engine_halt(engine, partition, "anchor", &err);
+        engine_halt_for(engine, partition, "anchor",
+                        "the last applied record, at offset %lld, is no longer in the log",
+                        (long long)partition->anchor.offset);
         return;
     }
     recall_extend(&engine->recall, &partition->ledger, partition->next_offset);
@@ -365,9 +364,8 @@ static bool take_end(struct engine *engine, struct partition *partition, int64_t
     partition->caught_up = true;
     if (partition->state == PARTITION_RECALLING) {
         if (end < partition->next_offset) {
-            const struct err err = { ERR_HALT, "log_end",
-                                     "the log ends before the ledger's next offset" };
-            engine_halt(engine, partition, "log_end", &err);
+            engine_halt_for(engine, partition, "log_end", LOG_ENDS_EARLY,
+                            (long long)partition->next_offset, (long long)end);
             return true;
         }
         recall_done(engine, partition);

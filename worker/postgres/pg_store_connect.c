@@ -98,7 +98,7 @@ static bool schema_fits(const struct pg_store *store, struct err *err)
     return err_set(err, ERR_HALT, "schema",
                    "the schema has version %lld, this attemptd needs %lld: %s",
                    (long long)store->schema_version, (long long)ours,
-                   store->schema_version < ours ? "run `attemptd migrate up`"
+                   store->schema_version < ours ? "'attemptd migrate up'"
                                                 : "install the attemptd that migrated it");
 }
 
@@ -124,8 +124,8 @@ static bool settings_fit(struct pg_store *store, struct err *err)
 {
     if (store->differing.len > 0)
         return err_set(err, ERR_HALT, "settings",
-                       "settings that decide outcomes differ from the database's: %.*s; use its, "
-                       "or --accept-settings",
+                       "settings that decide outcomes differ from the database's: %.*s; set them "
+                       "as there, or 'attemptd run --accept-settings' once",
                        BYTES_FMT(buf_bytes(&store->differing)));
     store->settings_accepted = true;
     return true;
@@ -154,7 +154,8 @@ static bool connect_failed(struct pg_store *store, struct err *err)
 {
     if (store->round == 1 && strcmp(err->code, "42P01") == 0)
         err_set(err, ERR_HALT, "schema",
-                "there is no schema of attemptd in this database: run `attemptd migrate up`");
+                "there is no schema of attemptd in this database: 'attemptd migrate up' makes "
+                "it (or check DATABASE_URL and --schema)");
     return false;
 }
 

@@ -14,6 +14,7 @@ before=$(sql "SELECT next_offset FROM ingest_progress WHERE topic LIKE '%writes'
 kafka_tool DeleteRecordsCommand --offset-json-file lost.json
 run_worker
 within 30 says "halt topic=${prefix}attempt.writes partition=1 reason=log_start"
+says "the ledger reads on at offset $before, but the log begins at $end" || fail "no figures in the halt line"
 within 10 answers /readyz 503
 page /readyz | grep -q 'partition=1' || fail "/readyz does not name the partition"
 others() {
