@@ -137,8 +137,11 @@ check-torture: $(BUILD)/attemptd ## the same in a minute, at some of them
 
 SCHEDULES := $(if $(SANITIZE),1500,10000)
 
-.PHONY: check check-unit check-sim check-pg check-pg18 check-kafka
-check: check-unit check-sim check-model $(BENCHMARK) ## unit tests, simulation, model: seconds, no network
+check-house: ## calls and includes that the house forbids
+	@tests/house
+
+.PHONY: check check-house check-unit check-sim check-pg check-pg18 check-kafka
+check: check-house check-unit check-sim check-model $(BENCHMARK) ## unit tests, simulation, model: seconds, no network
 
 # All of a kind are run, whatever one of them says.
 run_each = @rc=0; for t in $(1); do $$t || rc=1; done; exit $$rc
@@ -244,7 +247,7 @@ diagram: $(BUILD)/attemptd ## draw migrations/schema.svg anew, with Graphviz
 HEADERS := $(wildcard common/*.h worker/*.h worker/*/*.h)
 SOURCES := $(wildcard common/*.[ch] worker/*.[ch] worker/*/*.[ch] tests/*/*.[ch])
 SCRIPTS := $(wildcard compose/deps compose/demo compose/kafka compose/local-stack compose/postgres \
-             migrations/diagram tests/all tests/e2e/run tests/fuzz/run tests/model/check .ci/run)
+             migrations/diagram tests/all tests/house tests/e2e/run tests/fuzz/run tests/model/check .ci/run)
 format: ## clang-format in place
 	clang-format -i $(SOURCES)
 
