@@ -71,6 +71,7 @@ static void test_conf_refuses_dangerous_properties(void **state)
         "partitioner=random",
         "enable.auto.commit=true",
         "group.id=x",
+        "group.instance.id=x",
         "queued.min.messages=10",
         "auto.commit.enable=1",
         "partition.assignment.strategy=cooperative-sticky",

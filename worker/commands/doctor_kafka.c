@@ -17,6 +17,7 @@ struct examination {
     const struct settings *settings;
     const struct kafka_options *options;
     struct kafka_admin *admin;
+    int broker_count;
     bool fix;
 };
 
@@ -27,6 +28,7 @@ struct topic_settings {
     char timestamp_type[32];
     long long retention_ms, retention_bytes;
     long long min_insync;
+    bool unclean;
 };
 
 static void take_setting(void *self, const struct kafka_setting *setting)
@@ -41,10 +43,32 @@ static void take_setting(void *self, const struct kafka_setting *setting)
         s->retention_bytes = strtoll(value, NULL, 10);
     else if (strcmp(setting->name, "min.insync.replicas") == 0)
         s->min_insync = strtoll(value, NULL, 10);
+    else if (strcmp(setting->name, "unclean.leader.election.enable") == 0)
+        s->unclean = strcmp(value, "true") == 0;
+}
+
+/* What acks=all is worth: how many brokers have an event when its producer is told so. */
+static void check_replicas(struct examination *e, const char *topic, int replicas,
+                           const struct topic_settings *s)
+{
+    if (s->unclean)
+        finding_add(e->findings, FINDING_WARN, AREA,
+                    "set unclean.leader.election.enable=false: a replica that lags, once elected, "
+                    "throws away what was acknowledged",
+                    "%s allows unclean leader elections", topic);
+    if (e->broker_count > 1 && replicas < 2)
+        finding_add(e->findings, FINDING_WARN, AREA,
+                    "give it three replicas: with one, a lost disk takes acknowledged events along",
+                    "%s has replication factor %d", topic, replicas);
+    else if (replicas > 1 && s->min_insync < 2)
+        finding_add(e->findings, FINDING_WARN, AREA,
+                    "set min.insync.replicas=2: else acks=all is content with the leader alone",
+                    "%s has %d replicas and min.insync.replicas=%lld", topic, replicas,
+                    s->min_insync);
 }
 
 /* Input logs must keep every record until it is applied, whatever its key. */
-static void check_topic_settings(struct examination *e, const char *topic)
+static void check_topic_settings(struct examination *e, const char *topic, int replicas)
 {
     struct topic_settings s = { .retention_ms = -1, .retention_bytes = -1, .min_insync = 1 };
     struct err err;
@@ -65,6 +89,7 @@ static void check_topic_settings(struct examination *e, const char *topic)
         finding_add(e->findings, FINDING_WARN, AREA,
                     "set retention.bytes=-1, or watch the lag: a rush may push unread records out",
                     "%s keeps only %lld bytes a partition", topic, s.retention_bytes);
+    check_replicas(e, topic, replicas, &s);
 }
 
 /* ------------------------------------------------------------------------------- existence */
@@ -107,7 +132,7 @@ static int check_topic(struct examination *e, const char *topic, bool input)
                 "topic %s has %d partitions, replication factor %d", topic, t.partition_count,
                 t.replication_factor);
     if (input)
-        check_topic_settings(e, topic);
+        check_topic_settings(e, topic, t.replication_factor);
     return t.partition_count;
 }
 
@@ -163,7 +188,7 @@ static void check_partitioner(struct examination *e, const char *topic, int part
 static void check_all(struct examination *e)
 {
     struct err err;
-    struct kafka_cluster cluster;
+    struct kafka_cluster cluster = { .broker_count = 0 };
     if (!facts_kafka_answers(e->admin, e->settings, &err)) {
         finding_unreachable(e->findings, AREA, err.text);
         return;
@@ -171,6 +196,7 @@ static void check_all(struct examination *e)
     if (kafka_admin_cluster(e->admin, KAFKA_ADMIN_TIMEOUT_MS, &cluster, &err))
         finding_add(e->findings, FINDING_OK, AREA, NULL, "cluster %s, %d broker%s", cluster.id,
                     cluster.broker_count, cluster.broker_count == 1 ? "" : "s");
+    e->broker_count = cluster.broker_count;
     int counts[TOPIC_COUNT];
     for (int i = 0; i < TOPIC_COUNT; i++)
         counts[i] = check_topic(e, e->settings->topics[i], true);

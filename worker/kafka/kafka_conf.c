@@ -94,6 +94,9 @@ static const struct refused_property {
     { "bootstrap.servers", "set KAFKA_BOOTSTRAP_SERVERS" },
     { "metadata.broker.list", "set KAFKA_BOOTSTRAP_SERVERS" },
     { "group.id", "set ATTEMPTD_GROUP" },
+    { "group.instance.id",
+      "members are dynamic: a static one does not leave on a clean stop, and two "
+      "workers with one id throw each other out" },
     { "auto.offset.reset", "it is always `error`: the ledger says where to read" },
     { "enable.auto.commit", "it is always false: offsets are committed with the rows" },
     { "auto.commit.enable", "it is always false: offsets are committed with the rows" },

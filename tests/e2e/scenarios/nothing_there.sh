@@ -70,6 +70,19 @@ attemptd refresh --schema elsewhere >schema.log 2>&1 || rc=$?
 [ $rc = 78 ] || fail "refresh in an empty schema ended with $rc"
 says 'migrate up' schema.log || fail "refresh does not say what an empty schema needs"
 
+# What doctor sees of a topic that would lose saves, and of a producer with another partitioner.
+kafka_tool TopicCommand --create --topic bad.attempt.writes --partitions 3 --config cleanup.policy=compact \
+    --config retention.ms=60000 --config retention.bytes=1000000 --config unclean.leader.election.enable=true
+for i in {10..59}; do echo "00000000-0000-4000-8000-0000000000$i;{}"; done |
+    kcat -P -b "$KAFKA_BOOTSTRAP_SERVERS" -t bad.attempt.writes -K ';' -X partitioner=consistent
+rc=0
+ATTEMPTD_TOPIC_PREFIX=bad. attemptd doctor >topics.log 2>&1 || rc=$?
+[ $rc = 78 ] || fail "doctor with a compacted topic ended with $rc"
+for pattern in 'cleanup.policy=compact' 'only 1 minutes' 'only 1000000 bytes' 'unclean leader elections' \
+    '[1-9][0-9]* of the last 50 records of bad.attempt.writes are not where murmur2 puts their key'; do
+    says "$pattern" topics.log || fail "doctor does not say '$pattern': $(cat topics.log)"
+done
+
 expect 65 attemptd produce "$root/README.md"
 expect 66 attemptd produce /nonexistent.jsonl
 expect 64 attemptd run --nonsense
