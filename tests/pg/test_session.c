@@ -192,6 +192,63 @@ static void test_any_name_of_a_schema(void **state)
         fail_msg("%s", f->err.text);
 }
 
+static bool take_number(void *self, const struct pg_result *result, struct err *err)
+{
+    (void)err;
+    struct fixture *f = self;
+    f->rows = (size_t)pg_get_int8(result, 0, 0);
+    return true;
+}
+
+/* How many of the settings that a session must have it has not; the view is read by the session. */
+static size_t settings_missing(struct fixture *f)
+{
+    connect_session(f);
+    pg_session_send_once(f->session, "store_schema_version.sql", NULL, take_number, f);
+    pg_session_sync(f->session);
+    assert_int_equal(run(f), PG_DONE);
+    pg_session_free(f->session);
+    f->session = NULL;
+    return f->rows;
+}
+
+/* Whatever somebody has set for the role or the database: durable, and nobody waits for ever. */
+static void test_no_default_takes_away_what_a_session_needs(void **state)
+{
+    struct fixture *f = *state;
+    char sql[PRIVATE_PG_URL_BYTES + 128];
+    static const char *const bad[] = { "synchronous_commit = off",
+                                       "statement_timeout = 0",
+                                       "lock_timeout = 0",
+                                       "idle_in_transaction_session_timeout = 0",
+                                       "default_transaction_isolation = 'serializable'",
+                                       "DateStyle = 'SQL, DMY'",
+                                       "TimeZone = 'Asia/Kathmandu'" };
+    PGconn *db = sql_connect(f->url);
+    sql_ok(db,
+           "CREATE SCHEMA seen; CREATE VIEW seen.schema_migrations AS "
+           "SELECT (SELECT count(*) FROM pg_settings "
+           "        WHERE (name = 'synchronous_commit' AND setting NOT IN ('on', 'remote_apply'))"
+           "           OR (name IN ('statement_timeout', 'lock_timeout', "
+           "                        'idle_in_transaction_session_timeout') AND setting = '0')"
+           "           OR (name = 'DateStyle' AND setting NOT LIKE 'ISO%')"
+           "           OR (name = 'TimeZone' AND setting <> 'UTC'))::text AS version");
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        (void)snprintf(sql, sizeof sql, "ALTER DATABASE \"%s\" SET %s", PQdb(db), bad[i]);
+        sql_ok(db, sql);
+    }
+    f->options.schema = "seen";
+    assert_int_equal(settings_missing(f), 0);
+    /* What asks for more stays. */
+    (void)snprintf(sql, sizeof sql, "ALTER DATABASE \"%s\" SET synchronous_commit = remote_apply",
+                   PQdb(db));
+    sql_ok(db, sql);
+    sql_ok(db, "CREATE OR REPLACE VIEW seen.schema_migrations AS SELECT "
+               "(current_setting('synchronous_commit') <> 'remote_apply')::int::text AS version");
+    assert_int_equal(settings_missing(f), 0);
+    PQfinish(db);
+}
+
 static void test_a_server_that_says_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -240,6 +297,7 @@ int main(void)
         TEST(test_a_callback_may_fail_the_round),
         TEST(test_more_than_a_socket_takes_at_once),
         TEST(test_any_name_of_a_schema),
+        TEST(test_no_default_takes_away_what_a_session_needs),
         TEST(test_a_server_that_says_nothing),
         TEST(test_who_is_refused_is_told_by_sqlstate),
     };

@@ -346,6 +346,36 @@ static void test_a_claim_waits_and_fences(void **state)
     rig_ok(rig, STORE_UNDO);
 }
 
+/*
+ * A worker that is cut off in the middle of a transaction leaves a backend behind that holds the
+ * row, and that no packet reaches any more. It must not hold it for long: whoever is given the
+ * partition waits for it.
+ */
+static void test_a_backend_without_a_client_lets_go(void **state)
+{
+    struct rig *rig = *state;
+    assert_in_range(rig->options.session.idle_in_transaction_ms, 1000, 30000);
+    rig_claim(rig, TOPIC_WRITES, 0, 10);
+    rig->options.session.idle_in_transaction_ms = 300;
+    struct pg_store *cut_off = rig_new_store(rig);
+    struct store port = pg_store_port(cut_off);
+    struct store_call call = { .step = STORE_CONNECT };
+    assert_int_equal(rig_run_on(&port, &call, &rig->err), STORE_OK);
+    rig_plan(rig, 10, 15);
+    call = (struct store_call){ .step = STORE_OPEN, .plan = &rig->plan, .arena = &rig->arena };
+    assert_int_equal(rig_run_on(&port, &call, &rig->err), STORE_OK);
+    assert_true(rig->moves[0].hit);
+    /* From here on nothing is heard of it. */
+    struct claim claim = rig_claim(rig, TOPIC_WRITES, 0, 10);
+    assert_int_equal(claim.next_offset, 10);
+    call.step = STORE_CLOSE;
+    rig->moves[0].counts[OUTCOME_APPLIED] = 5;
+    assert_int_equal(rig_run_on(&port, &call, &rig->err), STORE_FAILED);
+    assert_int_equal(rig->err.action, ERR_LOST);
+    assert_string_equal(rig->err.code, "25P03");
+    pg_store_free(cut_off);
+}
+
 static void test_undo_without_a_transaction(void **state)
 {
     struct rig *rig = *state;
@@ -540,6 +570,7 @@ int main(void)
         TEST(test_a_miss_changes_nothing),
         TEST(test_a_miss_among_hits_is_told_even_if_more_goes_wrong),
         TEST(test_a_claim_waits_and_fences),
+        TEST(test_a_backend_without_a_client_lets_go),
         TEST(test_undo_without_a_transaction),
         TEST(test_mark_moves_forward_only),
         TEST(test_killed_in_a_transaction),
