@@ -1,9 +1,11 @@
 # shellcheck shell=bash disable=SC2154,SC2034
-# partitions are added to the topics under a running worker, and taken up without a restart
+# partitions are added and the schema is migrated under a running worker, without a restart
 stage growth
+expect 0 attemptd migrate down # a worker runs on the version before its own, so that deployments can roll
 run_worker -X topic.metadata.refresh.interval.ms=2000
 play --students 60 --seconds 2
 settle
+expect 0 attemptd migrate up
 for topic in attempt.writes attempt.activity; do
     kafka_tool TopicCommand --alter --topic "$prefix$topic" --partitions 5
 done
