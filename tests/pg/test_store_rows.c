@@ -477,6 +477,34 @@ static void test_activity_is_stored_once(void **state)
            "FROM activity_events");
 }
 
+/* Many events are inserted as if all were new; when some are not, the rest of the flush stands. */
+static void test_much_activity_is_stored_once(void **state)
+{
+    struct rig *rig = *state;
+    const int64_t now = 1795000000000000;
+    rig_plan(rig, 0, 1);
+    for (unsigned event = 40; event > 0; event--)
+        add_activity(rig, event, now);
+    add_activity(rig, 7, now); /* the same key twice: the first has it */
+    add_activity(rig, 7, now - 1);
+    rig_flush(rig, 1);
+    for (size_t i = 0; i < 42; i++)
+        assert_int_equal(rig->activities[i].stored, i != 40);
+    sql_is(rig->db, "41", "SELECT count(*) FROM activity_events");
+    for (unsigned flush = 0; flush < 2; flush++) {
+        rig_plan(rig, 1 + flush, 2 + flush);
+        rig_start(rig, 1 + flush, 1);
+        for (unsigned event = 1; event <= 40; event++)
+            add_activity(rig, 30 * (flush + 1) + event, now);
+        rig_flush(rig, 1);
+        assert_true(rig->starts[0].done);
+        for (size_t i = 0; i < 40; i++)
+            assert_int_equal(rig->activities[i].stored, i >= 10);
+    }
+    sql_is(rig->db, "101 2",
+           "SELECT concat_ws(' ', count(*), (SELECT count(*) FROM attempts)) FROM activity_events");
+}
+
 static void test_views_are_asked_for(void **state)
 {
     struct rig *rig = *state;
@@ -513,6 +541,7 @@ int main(void)
         TEST(test_write_takes_ids_as_judged),
         TEST(test_refused_by_a_constraint),
         TEST(test_activity_is_stored_once),
+        TEST(test_much_activity_is_stored_once),
         TEST(test_views_are_asked_for),
     };
     return cmocka_run_group_tests_name("store_rows", tests, pg_group_start, pg_group_stop);

@@ -100,7 +100,7 @@ static bool judge(struct pg_store *store, enum pg_state state, bool *ret_more, s
     const struct pg_store_step *step = step_of(store->call->step);
     if (state == PG_DONE && (step->done == NULL || step->done(store, ret_more, err)))
         return true;
-    return step->failed != NULL && step->failed(store, err);
+    return step->failed != NULL && step->failed(store, ret_more, err);
 }
 
 static enum store_state poll_store(void *self, struct err *ret_err)

@@ -189,8 +189,9 @@ static void begin_close(struct pg_store *store)
 }
 
 /* Without a connection there is nobody who knows whether COMMIT came through. */
-static bool close_failed(struct pg_store *store, struct err *err)
+static bool close_failed(struct pg_store *store, bool *ret_more, struct err *err)
 {
+    (void)ret_more;
     if (!pg_session_connected(store->session))
         err->action = ERR_LOST;
     return false;

@@ -29,6 +29,10 @@ static const char *const statements[] = {
     "store_lock_rows_nowait.sql",
     "store_read_rows.sql",
     "store_activity.sql",
+    "store_new_activity.sql",
+    "store_savepoint.sql",
+    "store_release.sql",
+    "store_rollback_to.sql",
     "store_request_views.sql",
     "store_submissions.sql",
     "store_answers.sql",
@@ -150,8 +154,9 @@ static bool connect_done(struct pg_store *store, bool *ret_more, struct err *err
     }
 }
 
-static bool connect_failed(struct pg_store *store, struct err *err)
+static bool connect_failed(struct pg_store *store, bool *ret_more, struct err *err)
 {
+    (void)ret_more;
     if (store->round == 1 && strcmp(err->code, "42P01") == 0)
         err_set(err, ERR_HALT, "schema",
                 "there is no schema of attemptd in this database: 'attemptd migrate up' makes "

@@ -215,8 +215,9 @@ static void begin_undo(struct pg_store *store)
 }
 
 /* A session that cannot even roll back is closed, which rolls back too. */
-static bool undo_failed(struct pg_store *store, struct err *err)
+static bool undo_failed(struct pg_store *store, bool *ret_more, struct err *err)
 {
+    (void)ret_more;
     (void)err;
     if (pg_session_connected(store->session))
         pg_session_abandon(store->session);

@@ -7,7 +7,6 @@
 #include "worker/failpoints/failpoints.h"
 
 #include <stddef.h>
-#include <stdlib.h>
 
 /* -------------------------------------------------------------------------------------- moves */
 
@@ -82,106 +81,7 @@ static void send_moves(struct pg_store *store, const struct plan *plan)
     pg_store_send(store, "store_move.sql", on_moved);
 }
 
-/* ----------------------------------------------------------------------------------- activity */
-
-static int compare_activity(const void *a, const void *b)
-{
-    const struct activity_row *left = *(struct activity_row *const *)a;
-    const struct activity_row *right = *(struct activity_row *const *)b;
-    int order = uuid_compare(&left->item->event_id, &right->item->event_id);
-    if (order != 0)
-        return order;
-    int64_t l = left->item->occurred_at_us, r = right->item->occurred_at_us;
-    if (l != r)
-        return l < r ? -1 : 1;
-    return (left > right) - (left < right); /* the same event twice: the first gets it */
-}
-
-/* The first of `rows` (sorted) with this key; NULL when there is none. */
-static struct activity_row *find_activity(struct activity_row **rows, size_t count,
-                                          const struct uuid *event_id, int64_t occurred_at_us)
-{
-    size_t low = 0, high = count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        const struct activity *item = rows[middle]->item;
-        int order = uuid_compare(&item->event_id, event_id);
-        if (order < 0 || (order == 0 && item->occurred_at_us < occurred_at_us))
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    if (low == count || !uuid_equal(&rows[low]->item->event_id, event_id) ||
-        rows[low]->item->occurred_at_us != occurred_at_us)
-        return NULL;
-    return rows[low];
-}
-
-static bool mark_stored(struct pg_store *store, const struct pg_result *result, struct err *err)
-{
-    struct plan *plan = store->call->plan;
-    size_t count = plan->activity_count;
-    struct activity_row **sorted = arena_calloc(store->call->arena, count, sizeof *sorted);
-    if (sorted == NULL)
-        return pg_store_no_memory(err);
-    for (size_t i = 0; i < count; i++)
-        sorted[i] = &plan->activities[i];
-    qsort(sorted, count, sizeof *sorted, compare_activity);
-    for (size_t row = 0; row < pg_row_count(result); row++) {
-        struct uuid id = pg_get_uuid(result, row, 1);
-        struct activity_row *found =
-            find_activity(sorted, count, &id, pg_get_time_us(result, row, 2));
-        if (found == NULL)
-            return err_set(err, ERR_BUG, "activity", "PostgreSQL stored activity not sent to it");
-        found->stored = true;
-    }
-    return true;
-}
-
-static bool on_activity(void *self, const struct pg_result *result, struct err *err)
-{
-    struct pg_store *store = self;
-    struct plan *plan = store->call->plan;
-    bool all = pg_row_count(result) == 1 && pg_is_null(result, 0, 1);
-    for (size_t i = 0; i < plan->activity_count; i++)
-        plan->activities[i].stored = all;
-    return all || mark_stored(store, result, err);
-}
-
-static void put_activity_ids(struct pg_params *params, const struct plan *plan)
-{
-    pg_array_begin(params, PG_UUID);
-    for (size_t i = 0; i < plan->activity_count; i++)
-        pg_array_uuid(params, &plan->activities[i].item->event_id);
-    pg_array_end(params);
-    pg_array_begin(params, PG_UUID);
-    for (size_t i = 0; i < plan->activity_count; i++)
-        pg_array_uuid(params, &plan->activities[i].attempt_id);
-    pg_array_end(params);
-}
-
-static void send_activity(struct pg_store *store, const struct plan *plan)
-{
-    struct pg_params *params = &store->params;
-    if (plan->activity_count == 0)
-        return;
-    pg_params_clear(params);
-    put_activity_ids(params, plan);
-    pg_array_begin(params, PG_TEXT);
-    for (size_t i = 0; i < plan->activity_count; i++)
-        pg_array_text(params, plan->activities[i].item->event_type);
-    pg_array_end(params);
-    pg_array_begin(params, PG_JSONB);
-    for (size_t i = 0; i < plan->activity_count; i++)
-        pg_array_jsonb(params, plan->activities[i].item->payload);
-    pg_array_end(params);
-    pg_array_begin(params, PG_TIMESTAMPTZ);
-    for (size_t i = 0; i < plan->activity_count; i++)
-        pg_array_time(params, plan->activities[i].item->occurred_at_us);
-    pg_array_end(params);
-    pg_put_int8(params, (int64_t)plan->activity_count);
-    pg_store_send(store, "store_activity.sql", on_activity);
-}
+/* ------------------------------------------------------------------------------------- views */
 
 static void send_views(struct pg_store *store, const struct plan *plan)
 {
@@ -209,7 +109,7 @@ static void begin_open(struct pg_store *store)
         pg_store_send_lock_all(store, plan);
     pg_store_send_starts(store, plan->starts, plan->start_count);
     pg_store_send_folds(store, plan->folds, plan->fold_count, plan->jump_max);
-    send_activity(store, plan);
+    pg_store_send_activity(store, plan);
     send_views(store, plan);
     pg_session_sync(store->session);
 }
@@ -226,11 +126,17 @@ static bool missed(const struct plan *plan)
  * A transaction whose ledger missed will be undone whatever else it met, and what it met may be
  * the work of the one who has the partition now. The miss is the news, if it is known.
  */
-static bool open_failed(struct pg_store *store, struct err *err)
+static bool open_failed(struct pg_store *store, bool *ret_more, struct err *err)
 {
     const struct plan *plan = store->call->plan;
     if (store->moves_known && missed(plan) && pg_session_connected(store->session))
         return true;
+    if (pg_store_activity_again(store, err)) {
+        send_views(store, plan);
+        pg_session_sync(store->session);
+        *ret_more = true;
+        return true;
+    }
     return pg_store_forgive_race(err);
 }
 

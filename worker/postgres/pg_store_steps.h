@@ -3,13 +3,21 @@
  *
  * Each step of ports.h has a `begin`, which sends one round of statements, and may have a `done`
  * (the round went well: judge it, or send another round and set *ret_more) and a `failed` (may
- * change the error, or turn it into a success by returning true). Results are taken in callbacks
- * between the two, straight into the plan.
+ * change the error, or turn it into a success by returning true, also with another round). Results
+ * are taken in callbacks between the two, straight into the plan.
  */
 #ifndef WORKER_POSTGRES_PG_STORE_STEPS_H
 #define WORKER_POSTGRES_PG_STORE_STEPS_H
 
 #include "worker/postgres/pg_store.h"
+
+/* An event of `row`, copied to where it stands by id and time: what is sent is walked several
+ * times. */
+struct ordered_activity {
+    struct activity item;
+    struct uuid attempt_id;
+    struct activity_row *row;
+};
 
 struct pg_store {
     struct pg_store_options options;
@@ -33,12 +41,16 @@ struct pg_store {
     size_t start_count, missing_count;
     struct fold **folds;
     size_t fold_count, written_count;
+    struct ordered_activity *activities; /* each once */
+    size_t activity_count;
+    bool activity_is_plain;   /* was sent as if all of it were new */
+    unsigned looking_flushes; /* so many more look for each event first */
 };
 
 struct pg_store_step {
     void (*begin)(struct pg_store *store);
     bool (*done)(struct pg_store *store, bool *ret_more, struct err *err);
-    bool (*failed)(struct pg_store *store, struct err *err);
+    bool (*failed)(struct pg_store *store, bool *ret_more, struct err *err);
 };
 
 extern const struct pg_store_step pg_store_connect_step, pg_store_claim_step, pg_store_resolve_step,
@@ -73,6 +85,11 @@ void pg_store_send_folds(struct pg_store *store, struct fold **folds, size_t cou
                          int64_t jump_max);
 void pg_store_put_starts(struct pg_store *store, const struct start_row *starts, size_t count);
 bool pg_store_forgive_race(struct err *err);
+
+/* The activity of OPEN (pg_store_activity.c). The second: true when OPEN failed because some of it
+ * is stored already; then it was sent once more, for a round that the caller ends. */
+void pg_store_send_activity(struct pg_store *store, struct plan *plan);
+bool pg_store_activity_again(struct pg_store *store, const struct err *err);
 
 /* The letters of a plan (pg_store_letters.c). */
 void pg_store_send_letters(struct pg_store *store, const struct plan *plan);

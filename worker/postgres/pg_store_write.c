@@ -55,8 +55,9 @@ static bool write_done(struct pg_store *store, bool *ret_more, struct err *err)
     return true;
 }
 
-static bool write_failed(struct pg_store *store, struct err *err)
+static bool write_failed(struct pg_store *store, bool *ret_more, struct err *err)
 {
+    (void)ret_more;
     (void)store;
     return pg_store_forgive_race(err);
 }
