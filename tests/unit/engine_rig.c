@@ -279,6 +279,13 @@ static bool holds_refused(const struct engine_rig *rig)
     return false;
 }
 
+static void refuse(struct engine_rig *rig, enum store_step step)
+{
+    err_set(&rig->err[step], ERR_REJECT, "23514", "constraint answers_small");
+    if (rig->refusals_left > 0 && --rig->refusals_left == 0)
+        rig->refused = rig->refused_then;
+}
+
 static enum store_state store_poll(void *self, struct err *ret_err)
 {
     struct engine_rig *rig = self;
@@ -293,7 +300,7 @@ static enum store_state store_poll(void *self, struct err *ret_err)
         rig->fails[step]--;
     bool refused = !fails && step == STORE_OPEN && holds_refused(rig);
     if (refused)
-        err_set(&rig->err[step], ERR_REJECT, "23514", "constraint answers_small");
+        refuse(rig, step);
     fails = fails || refused;
     if (!fails && step == STORE_CLAIM)
         claim(rig);
@@ -346,6 +353,8 @@ static void note(void *self, const struct note *note)
     struct engine_rig *rig = self;
     trace(rig, &note->kind, sizeof note->kind);
     trace(rig, &note->number, sizeof note->number);
+    if (note->kind == NOTE_ISOLATED)
+        rig->isolated = note->number;
     if (note->kind == NOTE_HALTED) {
         rig->halts++;
         rig->halt_err = *note->err;

@@ -50,9 +50,11 @@ struct engine_rig {
     bool held;                       /* CLOSE does not end */
     int fails[RIG_STEPS];            /* how often a step fails; -1: always */
     struct err err[RIG_STEPS];       /* with what */
-    size_t too_many;  /* OPEN fails, with err[STORE_OPEN], for so many starts; 0: never */
-    uint64_t refused; /* bits: OPEN refuses the records at these offsets of attempt.writes */
-    bool views_fail;  /* OPEN fails, with err[STORE_OPEN], where views are asked for */
+    size_t too_many;        /* OPEN fails, with err[STORE_OPEN], for so many starts; 0: never */
+    uint64_t refused;       /* bits: OPEN refuses the records at these offsets of attempt.writes */
+    unsigned refusals_left; /* so many, then another session moves a row: ... */
+    uint64_t refused_then;  /* ... these are refused instead; 0 left: nothing moves */
+    bool views_fail;        /* OPEN fails, with err[STORE_OPEN], where views are asked for */
     unsigned calls[RIG_STEPS];
     unsigned views_asked; /* requests that were committed */
 
@@ -63,6 +65,7 @@ struct engine_rig {
     uint64_t outcomes;
     size_t outcome_key_bytes; /* of the last outcome */
 
+    int64_t isolated; /* the offset of the last record that was found to be refused */
     unsigned halts;
     struct err halt_err; /* of the last one */
 };

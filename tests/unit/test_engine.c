@@ -425,6 +425,27 @@ static void test_refused_submits_pass_by_word_only(void **state)
     assert_string_equal(halt_of(rig, TOPIC_WRITES), "data_errors");
 }
 
+/*
+ * While the search for record 20 goes on, another session moves a row: now that one passes, and
+ * record 5 is refused. Nobody is condemned for what has changed since he was looked at.
+ */
+static void test_the_search_notices_that_a_row_has_moved(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct rig_partition *writes = log_of(rig, TOPIC_WRITES);
+    rig->submits = true;
+    rig->refused = 1 << 20;
+    rig->refusals_left = 3;
+    rig->refused_then = 1 << 5;
+    writes->end = 32;
+    engine_rig_start(rig);
+    engine_rig_run(rig, 2000);
+    assert_int_equal(rig->refusals_left, 0);
+    assert_int_equal(writes->published, 32);
+    assert_int_equal(engine_rig_status(rig).outcomes[OUTCOME_DEAD], 1);
+    assert_int_equal(rig->isolated, 5);
+}
+
 /* Each new process knows from the ledger what was refused: a crash loop lets no exam die. */
 static void test_a_restart_lets_no_refused_submit_through(void **state)
 {
@@ -710,6 +731,7 @@ int main(void)
         TEST(test_group_offsets_without_a_newer_witness_are_ignored),
         TEST(test_what_the_database_refuses_is_tried_once_a_minute),
         TEST(test_refused_submits_pass_by_word_only),
+        TEST(test_the_search_notices_that_a_row_has_moved),
         TEST(test_a_restart_lets_no_refused_submit_through),
         TEST(test_a_submit_before_a_refused_one_ends_no_row),
         TEST(test_a_restart_does_not_forget_a_burst),

@@ -41,13 +41,16 @@ enum flush_state {
 
 /*
  * The search for the record that the database refuses. Every probe is a trial (rolled back) of the
- * first `limit` records; `good` of them are known to pass, `bad` of them are known to fail. When
- * bad = good + 1, record number `good` is the culprit.
+ * first `limit` records; the first `good` of them passed (0: nobody has asked yet), the first `bad`
+ * failed. When bad = good + 1, record number `good` is the culprit, if so many trials in a row say
+ * it: with it the batch fails, without it passes, with it fails. One that passed long ago says
+ * nothing, because other sessions have written since.
  */
+#define ISOLATION_PROOF 3
+
 struct isolation {
     bool active;
-    bool base_checked; /* a trial without any record has passed */
-    bool bad_checked;  /* the last trial was of the first `bad` records, and failed */
+    unsigned shown; /* how many of these trials have been seen in a row */
     size_t good, bad, limit;
     struct err err; /* the refusal */
 };

@@ -143,50 +143,56 @@ static void condemn(struct engine *engine, struct entry *culprit)
     flush_again(engine, 0);
 }
 
-/* One step of the search: `passed` says what the last probe (if any) has shown. */
+/*
+ * What the last trial has shown. Other sessions write between two trials, so what passed before may
+ * fail now: then the search goes on among fewer records.
+ */
+static void learn(struct isolation *isolation, bool passed, const struct err *err)
+{
+    size_t limit = isolation->limit;
+    if (passed) {
+        isolation->shown = limit == isolation->good ? isolation->shown + 1 : 0;
+        isolation->good = limit;
+        return;
+    }
+    isolation->shown = limit == isolation->bad ? isolation->shown + 1 : 1;
+    isolation->bad = limit;
+    isolation->err = *err;
+    if (isolation->good >= limit)
+        isolation->good = 0;
+}
+
+/* One step of the search: `passed` says what the last trial (if any) has shown. */
 void setback_isolate(struct engine *engine, bool passed, const struct err *err)
 {
     struct flush *flush = &engine->flush;
     struct isolation *isolation = &flush->isolation;
-    if (flush->batch->count == 0) {
+    size_t count = flush->batch->count;
+    if (count == 0 || (isolation->active && isolation->limit == 0 && !passed)) {
+        /* Not one record is needed for the refusal: the fault is not in the data. */
+        isolation->active = false;
         halt_plan(engine, "data_errors", err);
         return;
     }
-    if (!isolation->active) {
-        *isolation = (struct isolation){ .active = true, .bad = flush->batch->count, .err = *err };
-    } else if (!isolation->base_checked) {
-        isolation->base_checked = true;
-        if (!passed) {
-            /* Not one record is needed for the refusal: the fault is not in the data. */
-            isolation->active = false;
-            halt_plan(engine, "data_errors", err);
-            return;
-        }
-    } else if (passed) {
-        isolation->good = isolation->limit;
-        isolation->bad_checked = false; /* the refusal may be over: it must be seen once more */
-    } else {
-        isolation->bad = isolation->limit;
-        isolation->bad_checked = true;
-        isolation->err = *err;
-    }
+    if (isolation->active)
+        learn(isolation, passed, err);
+    else
+        *isolation = (struct isolation){ .active = true, .bad = count, .shown = 1, .err = *err };
     if (isolation->good == isolation->bad) {
         /* What was refused passes now, as somebody mended the database or another row moved. */
         isolation->active = false;
         flush_again(engine, engine->options.retry_base_ms);
         return;
     }
-    bool narrow = isolation->base_checked && isolation->bad - isolation->good == 1;
-    if (narrow && isolation->bad_checked) {
+    bool narrow = isolation->bad - isolation->good == 1;
+    if (narrow && isolation->shown >= ISOLATION_PROOF) {
         condemn(engine, nth_entry(flush->batch, isolation->bad - 1));
         return;
     }
-    /* Nobody is condemned for a refusal that cannot be shown again. */
     if (narrow)
-        isolation->limit = isolation->bad;
+        isolation->limit = isolation->shown % 2 == 1 ? isolation->good : isolation->bad;
     else
-        isolation->limit =
-            isolation->base_checked ? isolation->good + (isolation->bad - isolation->good) / 2 : 0;
+        isolation->limit = isolation->good + (isolation->bad - isolation->good) / 2;
     flush_again(engine, 0);
 }
 
