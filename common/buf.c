@@ -1,5 +1,6 @@
 #include "common/buf.h"
 
+#include <endian.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,8 @@ static bool reserve(struct buf *buf, size_t more)
     size_t capacity = buf->capacity < 128 ? 256 : buf->capacity * 2;
     if (capacity < need)
         capacity = need;
+    if (capacity > buf->limit_bytes)
+        capacity = buf->limit_bytes; /* what fits may be put without another look at the limit */
     char *ptr = realloc(buf->ptr, capacity);
     if (ptr == NULL) {
         buf->failed = true;
@@ -52,20 +55,6 @@ char *buf_extend(struct buf *buf, size_t bytes)
     char *at = buf->ptr + buf->len;
     buf->len += bytes;
     return at;
-}
-
-void buf_put(struct buf *buf, struct bytes b)
-{
-    if (b.len == 0)
-        return;
-    char *at = buf_extend(buf, b.len);
-    if (at != NULL)
-        memcpy(at, b.ptr, b.len);
-}
-
-void buf_put_char(struct buf *buf, char c)
-{
-    buf_put(buf, (struct bytes){ &c, 1 });
 }
 
 void buf_put_int(struct buf *buf, int64_t value)
@@ -99,24 +88,20 @@ void buf_printf(struct buf *buf, const char *format, ...)
     buf->len += (size_t)length;
 }
 
-static void put_big_endian(struct buf *buf, uint64_t value, size_t bytes)
-{
-    char *at = buf_extend(buf, bytes);
-    for (size_t i = 0; at != NULL && i < bytes; i++)
-        at[i] = (char)(value >> (8 * (bytes - 1 - i)) & 0xff);
-}
-
 void buf_put_u16(struct buf *buf, uint16_t value)
 {
-    put_big_endian(buf, value, 2);
+    uint16_t bytes = htobe16(value);
+    buf_put(buf, (struct bytes){ (const char *)&bytes, sizeof bytes });
 }
 
 void buf_put_u32(struct buf *buf, uint32_t value)
 {
-    put_big_endian(buf, value, 4);
+    uint32_t bytes = htobe32(value);
+    buf_put(buf, (struct bytes){ (const char *)&bytes, sizeof bytes });
 }
 
 void buf_put_u64(struct buf *buf, uint64_t value)
 {
-    put_big_endian(buf, value, 8);
+    uint64_t bytes = htobe64(value);
+    buf_put(buf, (struct bytes){ (const char *)&bytes, sizeof bytes });
 }

@@ -11,6 +11,7 @@
 #include "common/bytes.h"
 
 #include <stdint.h>
+#include <string.h>
 
 struct buf {
     char *ptr;
@@ -24,8 +25,6 @@ void buf_init(struct buf *buf, size_t limit_bytes);
 void buf_release(struct buf *buf);
 void buf_clear(struct buf *buf); /* empty and not failed; memory stays */
 
-void buf_put(struct buf *buf, struct bytes b);
-void buf_put_char(struct buf *buf, char c);
 void buf_put_int(struct buf *buf, int64_t value); /* decimal text */
 void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -36,6 +35,27 @@ void buf_put_u64(struct buf *buf, uint64_t value);
 
 /* Room for `bytes` more, to be filled by the caller; NULL when that failed. */
 char *buf_extend(struct buf *buf, size_t bytes);
+
+/* Events are made of many small appends: what fits costs no call. */
+static inline void buf_put(struct buf *buf, struct bytes b)
+{
+    if (b.len == 0)
+        return;
+    char *at;
+    if (!buf->failed && b.len <= buf->capacity - buf->len) {
+        at = buf->ptr + buf->len;
+        buf->len += b.len;
+    } else {
+        at = buf_extend(buf, b.len);
+    }
+    if (at != NULL)
+        memcpy(at, b.ptr, b.len);
+}
+
+static inline void buf_put_char(struct buf *buf, char c)
+{
+    buf_put(buf, (struct bytes){ &c, 1 });
+}
 
 static inline struct bytes buf_bytes(const struct buf *buf)
 {

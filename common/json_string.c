@@ -168,8 +168,9 @@ void json_put_string(struct buf *buf, struct bytes text)
     const char *plain = at;
     while (at < end) {
         unsigned char c = (unsigned char)*at;
-        size_t len = utf8_sequence(at, end);
-        if (len != 0 && c >= ' ' && c != '"' && c != '\\') {
+        bool is_plain = c >= ' ' && c != '"' && c != '\\';
+        size_t len = c < 0x80 ? 1 : utf8_sequence(at, end);
+        if (len != 0 && is_plain) {
             at += len;
             continue;
         }

@@ -14,6 +14,8 @@
 -- Rows that fail the guard do not come back: they need the careful way.
 -- Said as "not submitted", because "in progress" invites the planner to walk the partial index of
 -- all attempts in progress, once for each row.
+-- In the SELECT list unnest() gives row by row; as a table it would first write all of them into a
+-- tuple store, and a large flush onto the disk.
 -- prior_version carries the old version out, which RETURNING cannot see.
 -- The changes wait in the tail until they are 640 bytes together, then the same UPDATE folds them: less
 -- is more folds, more is more log, longer rows and slower readers. No JSON gets into a tail that a
@@ -42,10 +44,11 @@ SET folded_answers = CASE
             THEN r.recent_event_ids[cardinality(r.recent_event_ids) - 14 :] || ($7::uuid[])[w.last_id]
         ELSE r.recent_event_ids[cardinality(r.recent_event_ids) + w.last_id - w.first_id - 14 :]
              || ($7::uuid[])[greatest(w.first_id, w.last_id - 15) : w.last_id] END
-FROM unnest($1::uuid[], $2::int8[], $3::int8[], $4::text[], $5::text[], $6::timestamptz[],
-            $8::int4[], $9::int4[]) WITH ORDINALITY
-    AS w (attempt_id, expected_first, version, members, auto_save_data, submitted_at,
-          first_id, last_id, ordinal)
+FROM (SELECT unnest($1::uuid[]) AS attempt_id, unnest($2::int8[]) AS expected_first,
+             unnest($3::int8[]) AS version, unnest($4::text[]) AS members,
+             unnest($5::text[]) AS auto_save_data, unnest($6::timestamptz[]) AS submitted_at,
+             unnest($8::int4[]) AS first_id, unnest($9::int4[]) AS last_id,
+             generate_series(1::int8, cardinality($1::uuid[])) AS ordinal) AS w
 WHERE r.id = w.attempt_id
   AND r.version <= w.expected_first
   AND w.expected_first - r.version <= $10::int8
