@@ -210,6 +210,20 @@ static void print_verdict(const struct audit *audit)
         (void)printf("; replay: DIFFERENT\n");
 }
 
+/* What is different now may be gone after the next attempt to mend it: evidence first. */
+static void print_next_step(const struct audit *audit)
+{
+    if (audit->differences.count > 0)
+        (void)printf(
+            "What now: change nothing by hand. Keep a copy of the database (pg_dump) and of "
+            "the log as they are, look at\nwhat is named above ('attemptd show ATTEMPT'; "
+            "audit_log says who changed what), and report it with both.\n");
+    else if (audit->replay && !replayed(audit))
+        (void)printf(
+            "What now: the ledger agrees with its tables; only the comparison with the log "
+            "needs records that retention\nhas taken. Audit with --replay before they go.\n");
+}
+
 bool audit_report(struct audit *audit)
 {
     bool proved = audit->differences.count == 0 && (!audit->replay || replayed(audit));
@@ -222,5 +236,6 @@ bool audit_report(struct audit *audit)
     print_notes(audit);
     print_differences(&audit->differences);
     print_verdict(audit);
+    print_next_step(audit);
     return proved;
 }

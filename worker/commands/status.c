@@ -14,7 +14,8 @@ const char status_help[] =
     "attempts, rejected writes, dead letters, views. What PostgreSQL says is the truth about\n"
     "progress, whichever workers run. Reads from DATABASE_REPLICA_URL if there is one. It takes some\n"
     "milliseconds however large the tables are: beyond 10,000, attempts and submits are the server's\n"
-    "estimate ('about'), letters and changes are counted up to 10,000.\n"
+    "estimate ('about'), letters and changes are counted up to 10,000. A line that begins with ! is\n"
+    "about a partition that stands still, and where to look next.\n"
     "\n"
     "Options:\n"
     "  --json    as one JSON document\n"
@@ -152,6 +153,44 @@ static void show_partitions(const json_t *database)
         (void)puts("(nothing yet)");
 }
 
+#define IDLE_MAX_S 60 /* a partition in which records wait is settled far more often */
+
+/* What a number in the table means for whoever was woken, and where to look next. */
+static void show_concern(const json_t *row)
+{
+    long long next = document_number(row, "next_offset"), end = document_number(row, "log_end"),
+              low = document_number(row, "log_start"), idle_s = document_number(row, "idle_s");
+    const char *topic = text(row, "topic");
+    long long partition = document_number(row, "partition");
+    if (next > end)
+        (void)printf("!  %s %lld: the ledger is at %lld, but the log ends at %lld: halted "
+                     "(log_end), see 'attemptd help accept-gap'\n",
+                     topic, partition, next, end);
+    else if (next < low)
+        (void)printf("!  %s %lld: the ledger is at %lld, but the log begins at %lld: halted "
+                     "(log_start), see 'attemptd help accept-gap'\n",
+                     topic, partition, next, low);
+    else if (next < end && json_object_get(row, "owner") == NULL)
+        (void)printf("!  %s %lld: %lld records wait, and no worker has ever had it: does one "
+                     "run?\n",
+                     topic, partition, end - next);
+    else if (next < end && idle_s > IDLE_MAX_S)
+        (void)printf("!  %s %lld: %lld records wait, and nothing was settled for %lld s; worker %s "
+                     "had it last: does it run, and what does its log say?\n",
+                     topic, partition, end - next, idle_s, text(row, "owner"));
+}
+
+static void show_concerns(const json_t *database)
+{
+    size_t i;
+    const json_t *row;
+    json_array_foreach(json_object_get(database, "partitions"), i, row)
+    {
+        if (json_object_get(row, "log_end") != NULL)
+            show_concern(row);
+    }
+}
+
 /* Beyond some thousands it is the server's estimate. */
 static const char *about(const json_t *object, const char *key)
 {
@@ -226,6 +265,7 @@ static void show(const json_t *database, const json_t *topics)
 {
     if (database != NULL) {
         show_partitions(database);
+        show_concerns(database);
         show_totals(database);
         show_views(database);
         (void)putchar('\n');

@@ -29,6 +29,7 @@ says 'conservation is broken.*attempt.activity.*"difference":5'
 expect 1 attemptd audit >audit.txt
 says "attempt.writes\[${twice% *}\]@${twice#* }.*dead_letters: json, rejected_writes" audit.txt ||
     fail "the audit does not name the record with two outcomes"
+says 'change nothing by hand' audit.txt || fail 'the audit does not say what to do'
 says 'records = sum of the outcomes' audit.txt || fail "the audit does not see the counters"
 expect 1 attemptd audit --replay >replay.txt
 says "attempt.writes\[${gone% *}\]@${gone#* }" replay.txt ||

@@ -22,6 +22,10 @@ others() {
 }
 within 30 others
 kill -0 "$worker" || fail "attemptd run ended"
+expect 0 attemptd status >status.txt
+says "^! .*writes 1: the ledger is at $before, but the log begins at $end: halted .log_start." status.txt ||
+    fail "status does not say which partition is halted"
+[ "$(grep -c '^!' status.txt)" = 1 ] || fail "status complains of others, too: $(grep '^!' status.txt)"
 stop_worker
 run_worker --drain
 expect 65 wait "$worker"

@@ -28,6 +28,7 @@ SELECT jsonb_build_object(
                    'published_offset', published_offset, 'epoch', epoch, 'owner', owner,
                    'records', records, 'applied', applied, 'duplicate', duplicate, 'stale', stale,
                    'late', late, 'dead', dead, 'gaps', gaps,
+                   'idle_s', greatest(extract(epoch FROM now() - updated_at), 0)::bigint,
                    'updated_at', to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))
                ORDER BY topic, partition)
         FROM ingest_progress), '[]'),
