@@ -1,18 +1,22 @@
 /*
- * The ground floor: bytes, arena, buf, uuid, backoff, err, hash.
+ * The ground floor: bytes, arena, buf, uuid, backoff, err, hash, patience.
  */
 #include "common/arena.h"
 #include "common/backoff.h"
 #include "common/buf.h"
+#include "common/clock.h"
 #include "common/err.h"
 #include "common/hash.h"
+#include "common/patience.h"
 #include "common/uuid.h"
 #include "common/uuid_sort.h"
 
 #include <setjmp.h>
 #include <sodium.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -262,6 +266,43 @@ static void test_hash_short_depends_on_its_seed(void **state)
     assert_true(hash_short(BYTES("q1"), one) != hash_short(BYTES("q2"), one));
 }
 
+/* Work that waits until it is told to go on. */
+struct slow {
+    atomic_bool go, worked, abandoned;
+};
+
+static void slow_work(void *self)
+{
+    struct slow *slow = self;
+    while (!atomic_load(&slow->go))
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 1000 * 1000 }, NULL);
+    atomic_store(&slow->worked, true);
+}
+
+static void slow_abandon(void *self)
+{
+    struct slow *slow = self;
+    assert_true(atomic_load(&slow->worked));
+    atomic_store(&slow->abandoned, true);
+}
+
+static void test_patience_has_an_end(void **state)
+{
+    (void)state;
+    struct slow slow = { .go = true };
+    assert_true(patience_run(slow_work, slow_abandon, &slow, 60000));
+    assert_true(slow.worked && !slow.abandoned);
+
+    static struct slow left; /* lives as long as its thread */
+    int64_t begun_ms = clock_now_ms();
+    assert_false(patience_run(slow_work, slow_abandon, &left, 30));
+    assert_in_range(clock_now_ms() - begun_ms, 30, 10000);
+    assert_false(atomic_load(&left.worked) || atomic_load(&left.abandoned));
+    atomic_store(&left.go, true);
+    while (!atomic_load(&left.abandoned))
+        (void)nanosleep(&(struct timespec){ .tv_nsec = 1000 * 1000 }, NULL);
+}
+
 int main(void)
 {
     if (!hash_init() || !hash_init())
@@ -279,6 +320,7 @@ int main(void)
         cmocka_unit_test(test_err_is_a_value),
         cmocka_unit_test(test_hash_known_answers),
         cmocka_unit_test(test_hash_short_depends_on_its_seed),
+        cmocka_unit_test(test_patience_has_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

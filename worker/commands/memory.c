@@ -1,12 +1,18 @@
 #include "worker/commands/memory.h"
+
+#include "common/patience.h"
 #include "worker/kafka/kafka_admin.h"
 #include "worker/kafka/kafka_publisher.h"
+
+#include <stdlib.h>
 
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
 
 #define MB ((size_t)1 << 20)
+
+#define CENSUS_MS 3000 /* how long the start waits for the number of partitions */
 
 /* A batch, twice, and the plan and the recall list, which may take as much again. */
 #define BATCH_PARTS   4
@@ -16,22 +22,56 @@
 /* All changes of a batch may be of one attempt, and PostgreSQL takes no JSON document of 256 MB. */
 #define BATCH_BYTES_MAX (128 * MB)
 
-/* All partitions of the three topics; false when Kafka does not say. */
-static bool count_partitions(const struct settings *settings, const struct kafka_options *kafka,
-                             size_t *ret, struct err *err)
+/* The question, with all that it needs: whoever asks may be left behind. */
+struct census {
+    struct kafka_admin *admin;
+    struct kafka_names names;
+    size_t partitions;
+    bool done;
+    struct err err;
+};
+
+static void census_take(void *self)
 {
-    struct kafka_admin *admin = kafka_admin_new(kafka, err);
-    bool done = admin != NULL;
-    size_t count = 0;
-    for (int i = 0; done && i < TOPIC_COUNT; i++) {
+    struct census *census = self;
+    census->done = true;
+    for (int i = 0; census->done && i < TOPIC_COUNT; i++) {
         struct kafka_topic topic;
-        done = kafka_admin_topic(admin, settings->topics[i], &topic, err);
-        if (done && topic.exists)
-            count += (size_t)topic.partition_count;
+        census->done =
+            kafka_admin_topic(census->admin, census->names.topics[i], &topic, &census->err);
+        if (census->done && topic.exists)
+            census->partitions += (size_t)topic.partition_count;
     }
-    kafka_admin_free(admin);
+}
+
+static void census_free(void *self)
+{
+    struct census *census = self;
+    if (census != NULL)
+        kafka_admin_free(census->admin);
+    free(census);
+}
+
+/*
+ * All partitions of the three topics; false when Kafka does not say. The library would wait longer,
+ * and for ever when the wall clock is set back, while nobody listens to signals yet.
+ */
+static bool count_partitions(const struct kafka_options *kafka, size_t *ret, struct err *err)
+{
+    struct census *census = calloc(1, sizeof *census);
+    if (census == NULL)
+        return err_set(err, ERR_RESOURCE, "memory", "no memory to count partitions");
+    census->names = *kafka->names;
+    census->admin = kafka_admin_new(kafka, err);
+    bool asked = census->admin != NULL;
+    if (asked && !patience_run(census_take, census_free, census, CENSUS_MS))
+        return err_set(err, ERR_LOST, "time", "no answer within %d s", CENSUS_MS / 1000);
+    bool done = asked && census->done;
     if (done)
-        *ret = count;
+        *ret = census->partitions;
+    else if (asked)
+        *err = census->err;
+    census_free(census);
     return done;
 }
 
@@ -39,7 +79,7 @@ bool memory_plan(const struct settings *settings, const struct kafka_options *ka
                  const struct log *log, struct memory_plan *ret, struct err *err)
 {
     size_t partitions = 0;
-    if (!count_partitions(settings, kafka, &partitions, err)) {
+    if (!count_partitions(kafka, &partitions, err)) {
         log_line(
             log, LEVEL_WARN, "Kafka does not answer yet; waiting for it",
             FIELDS(FIELD_TEXT("brokers", settings->kafka_brokers), FIELD_TEXT("error", err->text)));

@@ -1,6 +1,7 @@
 #include "worker/kafka/kafka_source.h"
 
 #include "common/clock.h"
+#include "common/patience.h"
 #include "worker/kafka/kafka_source_state.h"
 #include "worker/kafka/kafka_witness.h"
 
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #define LEAVE_TIMEOUT_MS 5000
+#define END_MAX_MS       5500 /* that, and what the library needs to end */
 #define SKIP_MAX         1000 /* messages that one read() may throw away */
 
 void kafka_source_drop_held(struct kafka_source *source)
@@ -234,6 +236,21 @@ static bool leave_group(rd_kafka_t *rk)
     return rd_kafka_consumer_closed(rk) != 0;
 }
 
+/*
+ * rd_kafka_destroy() waits without limit for the threads of the library, and there are states in
+ * which one never ends: with librdkafka 2.0.2, a consumer whose topic was deleted and made anew.
+ */
+static void end_client(void *rk)
+{
+    bool left = leave_group(rk);
+    rd_kafka_destroy_flags(rk, left ? 0 : RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
+static void client_ended_late(void *rk)
+{
+    (void)rk;
+}
+
 void kafka_source_free(struct kafka_source *source)
 {
     if (source == NULL)
@@ -246,11 +263,10 @@ void kafka_source_free(struct kafka_source *source)
         rd_kafka_queue_io_event_enable(source->queue, -1, NULL, 0);
         rd_kafka_queue_destroy(source->queue);
     }
-    if (source->rk != NULL) {
-        bool left = leave_group(source->rk);
-        if (client_is_free) /* else a thread is still in it, until the process ends */
-            rd_kafka_destroy_flags(source->rk, left ? 0 : RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
-    }
+    /* A client whose threads are still at work may yet call back, so what it calls has to stay. */
+    if (source->rk != NULL &&
+        (!client_is_free || !patience_run(end_client, client_ended_late, source->rk, END_MAX_MS)))
+        return;
     kafka_source_drop_given(source); /* leaving may have brought a last rebalance */
     kafka_partitions_release(&source->partitions);
     if (source->wake_fd >= 0)

@@ -46,6 +46,12 @@ for command in 'simulate --students 1' 'produce' 'audit' 'doctor' 'status'; do
     expect 69 wait $pid
 done
 
+# An end that is asked for while it still asks Kafka for its first facts does not wait for them.
+KAFKA_BOOTSTRAP_SERVERS=$closed run_worker
+sleep 1
+kill "$worker"
+wait_gone "$worker" 7 || fail "SIGTERM while it starts without Kafka does not end it"
+
 # Without Kafka it stays and says so.
 KAFKA_BOOTSTRAP_SERVERS=$closed run_worker
 within 20 says '[Kk]afka|broker'
