@@ -1,4 +1,4 @@
-"""A topic as it grows: kcat in the background, every record once and in the order of its partition."""
+"""A topic as it grows: kcat in the background, every record once, in its partition's order."""
 
 import subprocess
 import threading

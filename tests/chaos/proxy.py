@@ -39,6 +39,9 @@ class Connection:
         self.swallow = False  # the server's next answer never arrives
 
     def close(self):
+        if self.swallow and not self.link.struck.is_set():
+            self.link.at_commit = self.link.plan  # something else cut it before the answer came
+        self.swallow = False
         for writer in (self.client_writer, self.server_writer):
             if writer is not None:
                 writer.transport.abort()
@@ -139,7 +142,7 @@ class Link:
     def __init__(self, loop, target, port, postgres=False):
         self.loop, self.target, self.port, self.postgres = loop, target, port, postgres
         self.connections = set()
-        self.at_commit = None
+        self.plan = self.at_commit = None
         self.statement_delay_s = 0
         self.struck = threading.Event()
         self.open = loop.call(asyncio.Event)
@@ -168,7 +171,7 @@ class Link:
         when the server has answered, `tell` only says so. self.struck is set when it has happened.
         """
         self.struck.clear()
-        self.at_commit = plan
+        self.plan = self.at_commit = plan
 
     def disarm(self):
-        self.at_commit = None
+        self.plan = self.at_commit = None

@@ -19,10 +19,12 @@ class Row:
 
 
 class Report:
-    def __init__(self, seed):
+    def __init__(self, seed, kinds):
         self.seed = seed
+        self.kinds = kinds  # the rows of the matrix that all kinds name
         self.begun = time.monotonic()
         self.rows = {}
+        self.strikes = []
         self.failures = []
         self.most = {}
         self.proofs = {}
@@ -33,15 +35,19 @@ class Report:
     def row(self, kind):
         return self.rows.setdefault(kind.name, Row(kind))
 
-    def struck(self, kind, seen, healed):
+    def struck(self, kind, lane, seen, took, healed):
         with self.lock:
+            self.strikes.append({
+                "at_s": round(time.monotonic() - self.begun, 1), "lane": lane, "fault": kind.name,
+                "seen": seen, "took_s": round(took, 1),
+                "healed_s": None if healed is None else round(healed, 1)})
             row = self.row(kind)
             row.count += 1
             row.seen = seen
             if healed is not None:
                 row.heals.append(healed)
 
-    def missed(self, kind, why):
+    def missed(self, kind):
         with self.lock:
             self.row(kind).missed += 1
 
@@ -56,6 +62,9 @@ class Report:
     def note_most(self, what, seconds):
         with self.lock:
             self.most[what] = max(self.most.get(what, 0), seconds)
+
+    def matrix(self):
+        return [(row.kind.row, row.count) for row in self.rows.values()], self.kinds
 
     def show(self, short):
         order = sorted(self.rows.values(), key=lambda row: (row.kind.lane, row.kind.name))
@@ -81,7 +90,7 @@ class Report:
         for name, line in self.proofs.items():
             print("%s: %s" % (name, line))
         if not short:
-            matrix.show()
+            matrix.show(*self.matrix())
         for failure in self.failures:
             print("FAILED: %s" % failure)
         print("chaos: %s" % ("FAILED, seed %d" % self.seed if self.failures
@@ -96,6 +105,8 @@ class Report:
                             "missed": row.missed, "skipped": row.skipped, "seen": row.seen,
                             "healed_s": [round(s, 2) for s in row.heals]}
                            for row in self.rows.values()],
+                "strikes": self.strikes,
+                "matrix": list(matrix.lines(*self.matrix())),
                 "looks": self.looks, "comparisons": self.compared, "sums": self.sums,
                 "proofs": self.proofs, "failures": self.failures}, file, indent=1)
             file.write("\n")

@@ -13,7 +13,6 @@ compares. So every look proves, for this moment (numbers of the invariants as in
 """
 
 import threading
-import time
 from collections import defaultdict, deque
 
 from events import canonical, strict_json

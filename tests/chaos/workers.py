@@ -1,6 +1,7 @@
 """The workers under test: each a process in a slot that is always filled again."""
 
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -23,7 +24,7 @@ class Worker:
         self.crew, self.name, self.link = crew, name, link
         self.folder = crew.folder
         self.fail_file = os.path.join(self.folder, name + ".failpoint")
-        self.process = None
+        self.process = self.http_port = None
         self.starts = 0
         self.expected = False
 
@@ -35,23 +36,26 @@ class Worker:
     def pid(self):
         return self.process.pid
 
-    def start(self, **env):
+    def start(self, log=None, options=(), **env):
+        """`log` is a descriptor instead of a file of its own."""
         if self.crew.closed.is_set():
             raise RuntimeError("the run is over")
         if self.alive():
             raise RuntimeError("%s runs already, see %s" % (self.name, self.log))
         self.starts += 1
+        self.http_port = free_port()
         environment = {**os.environ, **self.crew.env, **env,
                        "DATABASE_URL": self.crew.url(self.link),
                        "ATTEMPTD_FAILPOINT_FILE": self.fail_file,
-                       "ATTEMPTD_HTTP": "127.0.0.1:%d" % free_port()}
-        with open(self.log, "wb") as log:
+                       "ATTEMPTD_HTTP": "127.0.0.1:%d" % self.http_port}
+        with open(self.log, "wb") as file:
+            sink = file if log is None else log
             self.process = subprocess.Popen(
-                [self.crew.binary, "run", "--log", "human",
+                ["prlimit", "--nofile=1024:", self.crew.binary, "run", "--log", "human",
                  "-X", "session.timeout.ms=%d" % SESSION_MS, "-X", "heartbeat.interval.ms=500",
                  "-X", "topic.metadata.refresh.interval.ms=5000",
-                 "-X", "reconnect.backoff.max.ms=1000"],
-                env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                 "-X", "reconnect.backoff.max.ms=1000", *options],
+                env=environment, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink,
                 start_new_session=True)
         self.expected = False
 
@@ -75,7 +79,17 @@ class Worker:
     def ended(self, seconds=12):
         begun = time.monotonic()
         ended = wait_until(seconds, lambda: not self.alive())
+        if not ended:
+            self.keep_stacks()
         return time.monotonic() - begun, self.process.returncode if ended else None
+
+    def keep_stacks(self):
+        """Where it hangs, for whoever reads the logs, if this machine has gdb."""
+        if shutil.which("gdb"):
+            with open(self.log + ".stacks", "w", encoding="utf-8") as file:
+                subprocess.run(["gdb", "-p", str(self.pid), "-batch", "-ex",
+                                "thread apply all backtrace"], stdout=file, check=False,
+                               stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, timeout=60)
 
     def arm(self, spec):
         self.disarm()
@@ -102,6 +116,8 @@ class Crew:
         self.env["KAFKA_BOOTSTRAP_SERVERS"] = "127.0.0.1:%d" % servers.kafka_proxy_port
         self.slots = [self.slot(loop, "worker%d" % n) for n in range(1, size + 1)]
         self.guests = [self.slot(loop, "guest%d" % n) for n in range(1, 4)]
+        self.twins = [self.slot(loop, "twin%d" % n) for n in range(1, 3)]
+        self.silence = threading.Lock()  # for who stalls the link to Kafka, which all share
         self.surprises = []  # ends that nobody wanted
         self.resting = threading.Event()
         self.closed = threading.Event()
@@ -148,6 +164,6 @@ class Crew:
         if self.watch.is_alive():
             self.watch.join()
         time.sleep(0.2)
-        for worker in (*self.slots, *self.guests):
+        for worker in (*self.slots, *self.guests, *self.twins):
             if worker.alive():
                 worker.kill()

@@ -10,8 +10,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define API_PRODUCE 0
-#define API_FETCH   1
+#define API_PRODUCE       0
+#define API_FETCH         1
+#define API_OFFSET_COMMIT 8
 
 struct mock {
     rd_kafka_t *rk;
@@ -139,11 +140,42 @@ static void test_source_reads_on_after_fetch_errors(void **state)
     rig_release(&rig);
 }
 
+/* The group's offsets are for lag tools: refused for good, they are a word and no more. */
+static void test_source_goes_on_when_commits_are_refused(void **state)
+{
+    struct mock *mock = *state;
+    struct rig rig;
+    const struct tp tp = { TOPIC_WRITES, 0 };
+    mock_rig(mock, &rig, "commit");
+    rig_produce(&rig, TOPIC_WRITES, 0, 0, 10);
+    struct kafka_source *source = rig_source(&rig);
+    struct source port = kafka_source_port(source);
+    rig_join(source, TOPIC_COUNT);
+    rig_assign(source, tp, 0);
+    rig_read_run(source, tp, 0, 9);
+    rd_kafka_mock_push_request_errors(mock->cluster, API_OFFSET_COMMIT, 2,
+                                      RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED,
+                                      RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION);
+    struct group_offset read = { .tp = tp, .offset = 10 };
+    port.commit(port.self, &read, 1);
+    int64_t next = 10;
+    struct source_event event = read_until(source, tp, SOURCE_TROUBLE, &next);
+    assert_string_equal(event.err.code, "GROUP_AUTHORIZATION_FAILED");
+    rig_produce(&rig, TOPIC_WRITES, 0, 10, 10);
+    rig_read_run(source, tp, next, 14);
+    port.commit(port.self, &read, 1);
+    rig_read_run(source, tp, 15, 19);
+    kafka_source_free(source);
+    rig_release(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_publisher_sends_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_source_reads_on_after_fetch_errors, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_source_goes_on_when_commits_are_refused, setup,
+                                        teardown),
     };
     cmocka_set_test_filter(getenv("ATTEMPTD_TEST_FILTER")); /* NULL for all */
     return cmocka_run_group_tests(tests, NULL, NULL);
