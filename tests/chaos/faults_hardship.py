@@ -9,7 +9,7 @@ import subprocess
 import time
 
 from faults_worker import leave
-from kinds import Broken, kind
+from kinds import STRIKE_S, Broken, kind
 from servers import wait_until
 
 F_SETPIPE_SZ = 1031
@@ -142,6 +142,11 @@ def namesakes(chaos, rng):
     return ", ".join(seen)
 
 
+def read(path):
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
 @kind("wall clock jumps", "F55", "worker")
 def clock_jumps(chaos, rng):
     worker = chaos.worker(rng)
@@ -156,6 +161,9 @@ def clock_jumps(chaos, rng):
     jump("+0")
     worker.start(LD_PRELOAD=library, FAKETIME_TIMESTAMP_FILE=stamp, FAKETIME_NO_CACHE="1",
                  FAKETIME_DONT_FAKE_MONOTONIC="1")
+    # The library starts its threads by the wall clock; what it cannot start ends the process.
+    if not wait_until(STRIKE_S, lambda: "worker runs" in read(worker.log)):
+        raise Broken("it does not start: %s" % worker.log)
     for to in ("-1h", "+1h", "-10y", "+10y", "+0"):
         time.sleep(1)
         jump(to)

@@ -356,8 +356,11 @@ struct rd_kafka_s *kafka_client_start(struct rd_kafka_conf_s *conf, enum kafka_r
     rd_kafka_t *rk = rd_kafka_new(is_producer(role) ? RD_KAFKA_PRODUCER : RD_KAFKA_CONSUMER, conf,
                                   text, sizeof text);
     if (rk == NULL) {
+        /* threads that are refused or come too late say nothing against the settings */
+        bool scarce = rd_kafka_last_error() == RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE;
         rd_kafka_conf_destroy(conf); /* it is still ours when rd_kafka_new() fails */
-        (void)err_set(err, ERR_HALT, "property", "librdkafka cannot start: %s", text);
+        (void)err_set(err, scarce ? ERR_RESOURCE : ERR_HALT, scarce ? "thread" : "property",
+                      "librdkafka cannot start: %s", text);
         return NULL;
     }
     const rd_kafka_conf_t *in_force = rd_kafka_conf(rk);
