@@ -5,6 +5,7 @@ import json
 import os
 import statistics
 import subprocess
+import time
 
 from stand import ATTEMPTD, BUILD, Failure, Worker, run
 from throughput import PARTITIONS, attemptd_template, complete, make_topics, summary_of
@@ -129,7 +130,7 @@ def idle(stand, settings, say, result):
     done = int(sql.one("SELECT sum(next_offset) FROM ingest_progress WHERE partition = 0"))
     one["backlog"], one["backlog_left"] = backlog, backlog - done
     while int(sql.one("SELECT sum(published_offset) FROM ingest_progress")) < backlog + submits:
-        pass
+        time.sleep(0.1)
     scene.close()
     return one
 
@@ -229,37 +230,59 @@ def activity(stand, settings, say, result):
             "wal_bytes": statistics.median(one["wal_bytes"] / 10 for one in runs)}
 
 
+class Refreshing:
+    """`attemptd refresh`, again and again, while this is entered."""
+
+    def __init__(self, stand, name):
+        self.env = stand.env(name, name + ".")
+        self.count = 0
+
+    def begin(self):
+        self.loop = subprocess.Popen(
+            ["sh", "-c", 'while :; do "$0" refresh >/dev/null 2>&1 || exit; echo; done', ATTEMPTD],
+            env=self.env, stdout=subprocess.PIPE, start_new_session=True)
+
+    def end(self):
+        os.killpg(self.loop.pid, 15)
+        self.count = self.loop.stdout.read().count(b"\n")
+        self.loop.wait()
+
+
 def refresh(stand, settings, say, result):
-    """The rate while all views are refreshed, beside the rate without; alternating."""
+    """All views are refreshed: what is left of the rate, and what becomes of latency at half load."""
     del result
-    events = 600 if settings["smoke"] else int(150000 * settings["scale"])
+    small = settings["smoke"]
+    events = 600 if small else int(150000 * min(1, settings["scale"]))
     rounds = settings["rounds"]
     scene = Scene(stand, settings, "refresh", ["warm:%d" % (2 * events)] +
-                  ["f1:%d" % events] * (2 * rounds))
+                  ["f1:%d" % events] * (2 * rounds),
+                  attempts=10**6 if settings["scale"] > 1 else None)
     scene.play(0)
-    env = stand.env("refresh", "refresh.")
     rates, refreshes = {True: [], False: []}, []
-
     for at in range(2 * rounds):
         with_refresh = at % 2 == 1
         say("refresh: %s" % ("with" if with_refresh else "without"))
-        loop = []
-
-        def begin(loop=loop):
-            loop.append(subprocess.Popen(
-                ["sh", "-c", 'while :; do "$0" refresh >/dev/null 2>&1 || exit; echo; done',
-                 ATTEMPTD], env=env, stdout=subprocess.PIPE, start_new_session=True))
-
-        played = scene.play(1 + at, begin if with_refresh else None)
-        for process in loop:
-            os.killpg(process.pid, 15)
-            refreshes.append(process.stdout.read().count(b"\n"))
-            process.wait()
+        refreshing = Refreshing(stand, "refresh")
+        played = scene.play(1 + at, refreshing.begin if with_refresh else None)
+        if with_refresh:
+            refreshing.end()
+            refreshes.append(refreshing.count)
         rates[with_refresh].append(played["rate"])
+    half = max(100, int(statistics.median(rates[False]) / 2))
+    delays = {}
+    for with_refresh in (False, True):
+        say("refresh: %s, at half load" % ("with" if with_refresh else "without"))
+        scene.segments.append("mix:%d" % (half * (2 if small else settings["latency_seconds"])))
+        if with_refresh:
+            refreshing.begin()
+        delays[with_refresh] = scene.latency(len(scene.segments) - 1, half)["visible_ms"]
+    refreshing.end()
     scene.close()
     return {"attempts": scene.attempts, "without": summary_of(rates[False]),
             "with": summary_of(rates[True]), "refreshes": refreshes,
-            "share": statistics.median(rates[True]) / statistics.median(rates[False])}
+            "share": statistics.median(rates[True]) / statistics.median(rates[False]),
+            "half": {"rate": half, "without": delays[False], "with": delays[True],
+                     "refreshes": refreshing.count}}
 
 
 def command(stand, settings, say, result):

@@ -14,9 +14,12 @@
 
 #define CENSUS_MS 3000 /* how long the start waits for the number of partitions */
 
-/* A batch, twice, and the plan and the recall list, which may take as much again. */
-#define BATCH_PARTS   4
-#define BATCH_SHARE   10 /* one part is this fraction of the budget */
+/*
+ * A batch, twice; the plan and the recall list, which may take as much again; and the statements that
+ * are made of a batch, once as parameters and once in libpq's buffer.
+ */
+#define BATCH_PARTS   5
+#define BATCH_SHARE   12 /* one part is this fraction of the budget */
 #define PROCESS_BYTES (24 * MB)
 
 /* All changes of a batch may be of one attempt, and PostgreSQL takes no JSON document of 256 MB. */
