@@ -15,8 +15,8 @@
 #define CENSUS_MS 3000 /* how long the start waits for the number of partitions */
 
 /*
- * A batch, twice; the plan and the recall list, which may take as much again; and the statements that
- * are made of a batch, once as parameters and once in libpq's buffer.
+ * A batch, twice; the plan and the recall list, which may take as much again; and the statements
+ * that are made of a batch, once as parameters and once in libpq's buffer.
  */
 #define BATCH_PARTS   5
 #define BATCH_SHARE   12 /* one part is this fraction of the budget */
