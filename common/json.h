@@ -139,7 +139,7 @@ struct json_cursor json_open_marked(struct bytes container, const struct json_ma
 bool json_next_member(struct json_cursor *cursor, struct json_member *ret);
 bool json_next_element(struct json_cursor *cursor, struct bytes *ret_value);
 
-/* Whether a key with escapes in it is `name`. */
+/* Whether a key with escapes in it is `name`, which has at most 64 bytes. */
 bool json_escaped_key_is(struct bytes key, struct bytes name);
 
 /* Compares after unescaping. */
