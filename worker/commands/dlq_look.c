@@ -12,8 +12,6 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#define SHOWN_BYTES_MAX ((size_t)256 << 20)
-
 static const char *text(const json_t *object, const char *key)
 {
     return document_text(object, key, "");
@@ -22,11 +20,8 @@ static const char *text(const json_t *object, const char *key)
 /* A line's end: text that may quote a stranger. */
 static void print_detail(const char *detail)
 {
-    struct buf out;
-    buf_init(&out, SHOWN_BYTES_MAX);
-    escape_bytes(&out, bytes_of(detail));
-    (void)printf("%.*s\n", BYTES_FMT(buf_bytes(&out)));
-    buf_release(&out);
+    escape_print_bytes(bytes_of(detail));
+    (void)putchar('\n');
 }
 
 /* ------------------------------------------------------------------------------------ list */
@@ -89,35 +84,26 @@ int dlq_list(struct dlq *dlq)
 
 static void print_bytes(const char *name, struct bytes bytes)
 {
-    struct buf out;
     if (!bytes_present(bytes)) {
         (void)printf("%-10s none\n", name);
         return;
     }
-    buf_init(&out, SHOWN_BYTES_MAX);
-    escape_bytes(&out, bytes);
     (void)printf("%-10s %zu bytes\n  ", name, bytes.len);
-    (void)fwrite(buf_bytes(&out).ptr, 1, out.len, stdout);
-    (void)puts(out.failed ? " (too long to be shown: --raw)" : "");
-    buf_release(&out);
+    escape_print_bytes(bytes);
+    (void)putchar('\n');
 }
 
 static void print_headers(const struct record *record)
 {
-    struct buf out;
-    buf_init(&out, SHOWN_BYTES_MAX);
-    for (size_t i = 0; i < record->header_count; i++) {
-        buf_put(&out, BYTES("  "));
-        escape_bytes(&out, record->headers[i].name);
-        buf_put(&out, bytes_present(record->headers[i].value) ? BYTES(" = ") : BYTES(" (null)"));
-        escape_bytes(&out, record->headers[i].value);
-        buf_put_char(&out, '\n');
-    }
     (void)printf("%-10s %zu\n", "headers", record->header_count);
-    (void)fwrite(buf_bytes(&out).ptr, 1, out.len, stdout);
-    if (out.failed)
-        (void)puts(" (too long to be shown: --json)");
-    buf_release(&out);
+    for (size_t i = 0; i < record->header_count; i++) {
+        struct bytes value = record->headers[i].value;
+        (void)fputs("  ", stdout);
+        escape_print_bytes(record->headers[i].name);
+        (void)fputs(bytes_present(value) ? " = " : " (null)", stdout);
+        escape_print_bytes(value);
+        (void)putchar('\n');
+    }
 }
 
 static void print_letter(const struct letter *letter)

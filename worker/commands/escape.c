@@ -4,25 +4,41 @@
 
 #include <stdio.h>
 
-#define SHOWN_BYTES_MAX ((size_t)256 << 20)
+/* One piece of escaped text is at most a pair of \uNNNN. */
+#define PIECE_BYTES 13
+
+static struct bytes escape_byte(unsigned char c, char piece[PIECE_BYTES])
+{
+    if (c == '\\')
+        return BYTES("\\\\");
+    if (c == '\n')
+        return BYTES("\\n");
+    if (c == '\r')
+        return BYTES("\\r");
+    if (c == '\t')
+        return BYTES("\\t");
+    bool plain = c >= 0x20 && c < 0x7f;
+    int len = snprintf(piece, PIECE_BYTES, plain ? "%c" : "\\x%02x", c);
+    return (struct bytes){ piece, (size_t)len };
+}
 
 void escape_bytes(struct buf *out, struct bytes bytes)
 {
-    for (size_t i = 0; i < bytes.len; i++) {
-        unsigned char c = (unsigned char)bytes.ptr[i];
-        if (c == '\\')
-            buf_put(out, BYTES("\\\\"));
-        else if (c == '\n')
-            buf_put(out, BYTES("\\n"));
-        else if (c == '\r')
-            buf_put(out, BYTES("\\r"));
-        else if (c == '\t')
-            buf_put(out, BYTES("\\t"));
-        else if (c >= 0x20 && c < 0x7f)
-            buf_put_char(out, (char)c);
-        else
-            buf_printf(out, "\\x%02x", c);
-    }
+    char piece[PIECE_BYTES];
+    for (size_t i = 0; i < bytes.len; i++)
+        buf_put(out, escape_byte((unsigned char)bytes.ptr[i], piece));
+}
+
+static void print(struct bytes piece)
+{
+    (void)fwrite(piece.ptr, 1, piece.len, stdout);
+}
+
+void escape_print_bytes(struct bytes bytes)
+{
+    char piece[PIECE_BYTES];
+    for (size_t i = 0; i < bytes.len; i++)
+        print(escape_byte((unsigned char)bytes.ptr[i], piece));
 }
 
 static uint32_t code_point(const char *at, size_t len)
@@ -34,36 +50,39 @@ static uint32_t code_point(const char *at, size_t len)
     return code;
 }
 
+/* The character at `*at`, which is moved past it. */
+static struct bytes escape_character(const char **at, const char *end, char piece[PIECE_BYTES])
+{
+    size_t len = utf8_sequence(*at, end);
+    int written;
+    if (len <= 1) {
+        /* DEL, and what is no UTF-8, do not come from a JSON column */
+        unsigned char c = (unsigned char)*(*at)++;
+        bool plain = c == '\n' || (c >= 0x20 && c < 0x7f);
+        written = snprintf(piece, PIECE_BYTES, plain ? "%c" : "\\u%04x", c);
+        return (struct bytes){ piece, (size_t)written };
+    }
+    uint32_t code = code_point(*at, len);
+    if (code >= 0x10000)
+        written = snprintf(piece, PIECE_BYTES, "\\u%04x\\u%04x", 0xd800 + ((code - 0x10000) >> 10),
+                           0xdc00 + ((code - 0x10000) & 0x3ff));
+    else
+        written = snprintf(piece, PIECE_BYTES, "\\u%04x", code);
+    *at += len;
+    return (struct bytes){ piece, (size_t)written };
+}
+
 void escape_json(struct buf *out, struct bytes json)
 {
-    const char *at = json.ptr, *end = json.ptr + json.len;
-    while (at < end) {
-        size_t len = utf8_sequence(at, end);
-        if (len <= 1) {
-            /* DEL, and what is no UTF-8, do not come from a JSON column */
-            unsigned char c = (unsigned char)*at++;
-            if (c == '\n' || (c >= 0x20 && c < 0x7f))
-                buf_put_char(out, (char)c);
-            else
-                buf_printf(out, "\\u%04x", c);
-            continue;
-        }
-        uint32_t code = code_point(at, len);
-        if (code >= 0x10000)
-            buf_printf(out, "\\u%04x\\u%04x", 0xd800 + ((code - 0x10000) >> 10),
-                       0xdc00 + ((code - 0x10000) & 0x3ff));
-        else
-            buf_printf(out, "\\u%04x", code);
-        at += len;
-    }
+    char piece[PIECE_BYTES];
+    for (const char *at = json.ptr, *end = json.ptr + json.len; at < end;)
+        buf_put(out, escape_character(&at, end, piece));
 }
 
 void escape_print_json(struct bytes json)
 {
-    struct buf out;
-    buf_init(&out, SHOWN_BYTES_MAX);
-    escape_json(&out, json);
-    (void)fwrite(buf_bytes(&out).ptr, 1, out.len, stdout);
+    char piece[PIECE_BYTES];
+    for (const char *at = json.ptr, *end = json.ptr + json.len; at < end;)
+        print(escape_character(&at, end, piece));
     (void)putchar('\n');
-    buf_release(&out);
 }

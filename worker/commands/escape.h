@@ -10,6 +10,9 @@
  * \xNN for the rest. */
 void escape_bytes(struct buf *out, struct bytes bytes);
 
+/* The same to standard output, which takes no memory. */
+void escape_print_bytes(struct bytes bytes);
+
 /* JSON text, which stays the same JSON: what is not ASCII becomes \uNNNN. Expects valid UTF-8. */
 void escape_json(struct buf *out, struct bytes json);
 
