@@ -157,7 +157,7 @@ static bool read_secret(const char *path, const char *origin, enum conf_rank ran
         return err_set(err, ERR_HALT, code_of(rank), "cannot read %s (%s): %s", path, origin,
                        strerror(errno));
     size_t len = fread(ret, 1, size - 1, file);
-    bool whole = !ferror(file) && fgetc(file) == EOF;
+    bool whole = fgetc(file) == EOF && !ferror(file);
     (void)fclose(file);
     while (len > 0 && (ret[len - 1] == '\n' || ret[len - 1] == '\r'))
         len--;

@@ -211,8 +211,9 @@ bool bench_stage_fill(struct bench_stage *stage, const struct flood_segment *seg
 
 /* ---------------------------------------------------------------------------------- the child */
 
-/* What came by flags is said again; environment and file are there for the child as well. */
-static void set_environment(const struct bench_stage *stage)
+/* What came by flags is said again; environment and file are there for the child as well. Without
+ * all of it the child would drain what the environment names, so it must not begin. */
+static bool set_environment(const struct bench_stage *stage)
 {
     const struct settings *settings = stage->settings;
     const struct {
@@ -234,9 +235,11 @@ static void set_environment(const struct bench_stage *stage)
     for (size_t i = 0; i < sizeof items / sizeof items[0]; i++) {
         char number[24];
         (void)snprintf(number, sizeof number, "%lld", (long long)items[i].number);
-        if (items[i].text != NULL || items[i].number != 0)
-            (void)setenv(items[i].name, items[i].text != NULL ? items[i].text : number, 1);
+        const char *text = items[i].text != NULL ? items[i].text : number;
+        if ((items[i].text != NULL || items[i].number != 0) && setenv(items[i].name, text, 1) != 0)
+            return false;
     }
+    return true;
 }
 
 static void become_worker(const struct bench_stage *stage)
@@ -258,8 +261,8 @@ static void become_worker(const struct bench_stage *stage)
         argv[count++] = (char *)"-X";
         argv[count++] = pair;
     }
-    set_environment(stage);
-    (void)execv("/proc/self/exe", argv);
+    if (set_environment(stage))
+        (void)execv("/proc/self/exe", argv);
     _exit(EX_OSERR);
 }
 
