@@ -140,8 +140,8 @@ SCHEDULES := $(if $(SANITIZE),1500,10000)
 check-house: ## calls and includes that the house forbids
 	@tests/house
 
-.PHONY: check check-house check-unit check-sim check-pg check-pg18 check-kafka
-check: check-house check-unit check-sim check-model $(BENCHMARK) ## unit tests, simulation, model: seconds, no network
+.PHONY: check check-house check-unit check-sim check-calls check-pg check-pg18 check-kafka
+check: check-house check-unit check-sim check-model check-calls $(BENCHMARK) ## unit tests, simulation, model: seconds, no network
 
 # All of a kind are run, whatever one of them says.
 run_each = @rc=0; for t in $(1); do $$t || rc=1; done; exit $$rc
@@ -152,6 +152,9 @@ check-unit: $(UNIT_TESTS)
 check-sim: $(SIM_TESTS)
 	@set -e; for t in $^; do $$t --schedules $(SCHEDULES) --jobs 2; \
 	    $$t --torture --schedules 5 --jobs 2; done
+
+check-calls: $(BUILD)/worker/main.o $(COMMON_OBJ) $(WORKER_OBJ) ## torture knows every call of ours
+	@tests/torture/complete $^
 
 check-model: ## the ledger's protocol in spin, if that is installed
 	@tests/model/check
@@ -179,12 +182,13 @@ $(BUILD)/tests/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(LIBS)
 VALGRIND     := valgrind -q --leak-check=full --errors-for-leak-kinds=definite$(comma)indirect \
                 --error-exitcode=9 --child-silent-after-fork=yes
 valgrind: $(UNIT_TESTS) $(PG_TESTS) $(BUILD)/attemptd ## unit and PostgreSQL tests under valgrind
-	@rc=0; export CASES=$(or $(CASES),100) PATIENCE=10; for t in $(UNIT_TESTS) $(PG_TESTS); do \
+	@rc=0; export CASES=$(or $(CASES),100) PATIENCE=$(or $(PATIENCE),10); for t in $(UNIT_TESTS) $(PG_TESTS); do \
 	    $(VALGRIND) $$t || { echo "valgrind: $$t"; rc=1; }; done; exit $$rc
 
 mutants: ## plant bugs, see them caught by the simulation
 	@tests/sim/mutants/run
 
+check-pg valgrind: export ATTEMPTD_BUILD := $(BUILD)
 check-pg: $(PG_TESTS) $(BUILD)/attemptd ## tests on a private PostgreSQL
 	$(call run_each,$(PG_TESTS))
 
@@ -243,19 +247,36 @@ test: deps ## everything: unit, simulation, PostgreSQL, Kafka, end to end
 diagram: $(BUILD)/attemptd ## draw migrations/schema.svg anew, with Graphviz
 	@migrations/diagram update
 
-.PHONY: format lint hdr-check install clean help
+# What is built by some test or other, so that warnings in it are seen.
+.PHONY: everything
+everything: all $(UNIT_TESTS) $(SIM_TESTS) $(PG_TESTS) $(KAFKA_TESTS) $(BENCHMARK) \
+            $(ENGINE_COST) $(TORTURE)
+
+.PHONY: format lint tidy hdr-check install clean help
 HEADERS := $(wildcard common/*.h worker/*.h worker/*/*.h)
 SOURCES := $(wildcard common/*.[ch] worker/*.[ch] worker/*/*.[ch] tests/*/*.[ch])
 SCRIPTS := $(wildcard compose/deps compose/demo compose/kafka compose/local-stack compose/postgres \
-             migrations/diagram tests/all tests/house tests/e2e/run tests/fuzz/run tests/model/check .ci/run)
+             migrations/diagram tests/all tests/house tests/e2e/run tests/fuzz/run tests/model/check \
+             tests/torture/complete .ci/run)
 format: ## clang-format in place
 	clang-format -i $(SOURCES)
 
-lint: hdr-check ## format, clang's warnings, clang-tidy, shellcheck
+lint: hdr-check ## format, clang's warnings, clang-tidy (of what has changed), shellcheck
 	clang-format --dry-run -Werror $(SOURCES)
-	$(MAKE) --no-print-directory CC=clang BUILD=build/clang all
-	clang-tidy --quiet $(filter %.c,$(SOURCES)) -- $(CPPFLAGS) -std=c17
 	shellcheck -x $(SCRIPTS)
+	$(MAKE) --no-print-directory CC=clang BUILD=build/clang everything
+	$(MAKE) --no-print-directory CC=clang FAILPOINTS=1 BUILD=build/clang/chaos all
+	$(MAKE) --no-print-directory tidy
+
+# clang-tidy takes seconds a file, so what was clean is remembered until it or its headers change.
+TIDY := $(patsubst %.c,build/tidy/%.ok,$(filter %.c,$(SOURCES)))
+tidy: $(TIDY) ## clang-tidy alone
+build/tidy/%.ok: %.c .clang-tidy
+	@mkdir -p $(@D)
+	$(call say,TIDY,$<)
+	$(Q)clang-tidy --quiet $< -- $(CPPFLAGS) -std=c17 >$@.log 2>&1 || { cat $@.log; exit 1; }
+	$(Q)clang $(CPPFLAGS) -std=c17 -MM -MP -MT $@ -MF $(@:.ok=.d) $<
+	$(Q)rm -f $@.log && touch $@
 
 hdr-check: $(GENERATED) ## every header compiles by itself
 	@set -e; for h in $(HEADERS); do \

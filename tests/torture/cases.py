@@ -121,6 +121,54 @@ class Refresh(Case):
         return "" if have == "3" else "%s views of 3 were refreshed" % have
 
 
+class Shows(Looks):
+    """Of an attempt, or of its exam: ATTEMPT and EXAM stand for those of the place."""
+
+    def play(self, place, binary, words, env):
+        return super().play(place, binary, place.named(words), env)
+
+    def before(self, place):
+        if self not in place.said:
+            place.said[self] = shape(place.clean(place.named(self.words)).out)
+        return place.said[self]
+
+
+class Simulate(Case):
+    name = "simulate"
+    words = ("simulate", "--students", "2", "--questions", "3", "--rate", "0", "--seed", "3",
+             "--json")
+    topics = "produced."
+
+    def before(self, place):
+        return place.records("attempt.writes", "attempt.activity")
+
+    def done(self, place, before, run):
+        sent = place.records("attempt.writes", "attempt.activity") - before
+        said = re.search(r'"acknowledged":(\d+)', run.out)
+        return "" if said and sent >= int(said.group(1)) else "%d records are in the log: %s" % (
+            sent, run.out[:300])
+
+
+class AcceptLetters(Case):
+    """The operator's word for a partition that halts; it is known when it is in the ledger."""
+    name = "dlq accept"
+    words = ("dlq", "accept", "PREFIXattempt.writes", "0", "1000000", "--reason", "torture")
+    template = "full"
+
+    def play(self, place, binary, words, env):
+        return super().play(place, binary, place.named(words), env)
+
+    def done(self, place, before, run):
+        noted = place.value("SELECT count(*) FROM audit_log WHERE action = 'dlq-accept'")
+        return "" if noted != "0" else "nothing is noted in audit_log"
+
+    def after(self, place, before):
+        run = place.clean(place.named(self.words))
+        if run.code != 0:
+            return "a clean run ends with %s: %s" % (run.code, run.err[-300:])
+        return self.done(place, before, run)
+
+
 class Produce(Case):
     name = "produce"
     words = ("produce", "--quiet", "-")
@@ -245,6 +293,8 @@ def all_cases(events):
         Looks("audit", "--replay", "--json"),
         Looks("dlq", "list"), Looks("dlq", "list", "--json"), Looks("dlq", "show", "1"),
         Looks("rejected", "list"), Looks("rejected", "show", "1"),
+        Shows("show", "ATTEMPT"), Shows("show", "ATTEMPT", "--json"),
+        Shows("stats", "EXAM"), Shows("stats", "EXAM", "--live", "--json"),
         Looks("run", "--print-config"), Looks("help", "run"),
         Looks("migrate", "status"), Looks("migrate", "status", "--json"),
         Looks("migrate", "validate"),
@@ -252,7 +302,8 @@ def all_cases(events):
         Migrate("migrate down", ("migrate", "down"), "empty", "one_less",
                 ("migrate", "down", "--to", "NEWEST - 1")),
         Migrate("migrate down --to 0", ("migrate", "down", "--to", "0"), "empty", "nothing"),
-        Topics(), Replay(), Discard(), Refresh(), Produce(events), AcceptGap(),
+        Topics(), Replay(), Discard(), AcceptLetters(), Refresh(), Produce(events), Simulate(),
+        AcceptGap(),
         Drain("run --drain"), Drain("run --drain, two workers", "--workers", "2"),
         Serve("run"), Serve("run, two workers", "--workers", "2"),
     ]

@@ -170,6 +170,13 @@ class Place:
         self.must("migrate", "down", "--to", "0")
         self.schemas["nothing"] = self.schema()
 
+        # The row with the most to tell.
+        self.ids = dict(zip(("ATTEMPT", "EXAM"), self.sql(self.name("full"), "SELECT id || ' ' || exam_id"
+            " FROM attempts WHERE exam_id IS NOT NULL ORDER BY version DESC, id LIMIT 1").split()))
+
+    def named(self, words):
+        return [self.ids.get(word, word).replace("PREFIX", self.prefix) for word in words]
+
     def prepare(self, case):
         self.prefix = case.topics + self.own
         if case.template is None:
