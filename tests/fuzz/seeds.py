@@ -74,7 +74,30 @@ def from_examples():
                 put("rfc3339", "%d-%s" % (n, name), data[name].encode())
 
 
+def from_suite():
+    """What the usual test suite of JSON has, as far as it is text."""
+    with open("tests/unit/json_suite/test_parsing.json") as file:
+        for case in json.load(file):
+            text = case.get("text", "").encode("utf-8", "surrogateescape")
+            if 0 < len(text) <= 4096:
+                put("json", case["name"], text)
+                put("canonical", case["name"], text)
+
+
 def by_hand():
+    # Where one range of code points ends and the next begins, alone and in pairs.
+    for n, escapes in enumerate(["\\u007f\\u0080", "\\u07ff\\u0800", "\\ud7ff\\ue000\\uffff",
+                                 "\\ud800\\udc00", "\\udbff\\udfff", "\\b\\f\\n\\r\\t\\/"]):
+        put("json", "escapes-%d" % n, ('["%s"]' % escapes).encode())
+        put("json", "key-%d" % n, ('{"%s":1,"a":2}' % escapes).encode())
+    for n, text in enumerate(["\\udc00", "\\udfff", "\\ud800", "\\ud800\\ud800", "\\u0000"]):
+        put("json", "no-escape-%d" % n, ('["%s"]' % text).encode())
+    put("json", "same-keys", b'{"a":1,"\\u0061":2}')
+    put("json", "same-nested", b'{"a":{"b/":1,"b\\/":2}}')
+    put("json", "deep", b"[" * 64 + b"]" * 64)
+    put("json", "deeper", b"[" * 65 + b"]" * 65)
+    put("json", "digits", b"[" + b"1" * 300 + b",1e250,1e-250]")
+    put("json", "more-digits", b"[" + b"1" * 301 + b"]")
     put("conf", 1, b"# c\ntext = bc\nnumber = 7\non = true\nkafka.acks = all\n")
     put("record_line", "record", b'\0{"topic":"dev.view.refresh","key":null,"partition":3,'
         b'"headers":[["a","b"],["\\u0061",null]],"value_base64":"AAEC"}')
@@ -96,4 +119,5 @@ def by_hand():
 
 
 from_examples()
+from_suite()
 by_hand()
