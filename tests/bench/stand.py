@@ -184,7 +184,9 @@ class Stand:
 
     def up(self):
         stack = os.path.join(ROOT, "compose/local-stack")
-        lines = run([stack, "up", self.base, "--owner", str(os.getpid())])
+        # Elsewhere the broker starts quickly; here it compiles as one in production does.
+        broker = dict(os.environ, KAFKA_JIT="4", KAFKA_HEAP_MB="1024")
+        lines = run([stack, "up", self.base, "--owner", str(os.getpid())], env=broker)
         values = dict(line[len("export "):].split("=", 1) for line in lines.splitlines())
         self.brokers = values["KAFKA_BOOTSTRAP_SERVERS"].strip("'")
         self.postgres = os.path.join(self.base, "postgres")

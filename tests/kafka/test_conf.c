@@ -56,6 +56,7 @@ static void test_conf_fixes_what_matters(void **state)
     assert_in_force(KAFKA_READER, "auto.offset.reset", "error");
     assert_in_force(KAFKA_PUBLISHER, "enable.idempotence", "false");
     assert_in_force(KAFKA_PUBLISHER, "acks", "-1");
+    assert_in_force(KAFKA_PUBLISHER, "max.in.flight", "5");
     assert_in_force(KAFKA_PRODUCER, "enable.idempotence", "true");
     assert_in_force(KAFKA_PRODUCER, "partitioner", "murmur2_random");
 }

@@ -87,6 +87,17 @@ static const struct fixed_property chosen_if_known[] = {
     { NULL, NULL, NULL },
 };
 
+/*
+ * librdkafka sends a request for each partition, and as many as there are, a million of them in
+ * flight; a broker carries out those of one connection in turn. A flush of ten events is two dozen
+ * requests: they would wait in the socket, a second and more behind the rows. With a few in flight
+ * the messages wait here instead, where those of one partition become one request.
+ */
+static const struct fixed_property chosen_for_publishing[] = {
+    { "max.in.flight.requests.per.connection", "5", NULL },
+    { NULL, NULL, NULL },
+};
+
 /* Refused in -X, each with what to do instead. */
 static const struct refused_property {
     const char *name, *instead;
@@ -304,6 +315,8 @@ static bool conf_fill(rd_kafka_conf_t *conf, const struct kafka_options *options
     }
     if (role == KAFKA_CONSUMER && options->prefetch_kbytes > 0 &&
         !conf_set_prefetch(conf, options->prefetch_kbytes, err))
+        return false;
+    if (role == KAFKA_PUBLISHER && !conf_set_all(conf, chosen_for_publishing, err))
         return false;
     if (!conf_set_all(conf, chosen, err) || !conf_set_own(conf, options, err) ||
         !conf_set_all(conf, fixed_for_all, err) || !conf_set_all(conf, fixed_for(role), err))
