@@ -168,8 +168,9 @@ static int compare_ns(const void *a, const void *b)
 
 static double median_per_event(int64_t *figures, size_t rounds, size_t events)
 {
+    size_t middle = rounds / 2;
     qsort(figures, rounds, sizeof *figures, compare_ns);
-    return (double)figures[rounds / 2] / (double)events;
+    return (double)figures[middle] / (double)events;
 }
 
 static bool measure(size_t events, size_t fold)

@@ -161,8 +161,8 @@ static void test_doctor_gives_the_grants(void **state)
 static void test_all_say_the_same_of_what_is_missing(void **state)
 {
     struct fixture *f = *state;
-    static const char *const commands[] = { "stats " EXAM,
-                                            "show " A,
+    static const char *const commands[] = { ("stats " EXAM),
+                                            ("show " A),
                                             "dlq list",
                                             "dlq show 1",
                                             "dlq replay 1",

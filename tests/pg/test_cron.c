@@ -129,7 +129,7 @@ static void put(char *text, const char *more)
 static void put_number(char *text, struct rng *rng, int field)
 {
     char digits[16];
-    uint64_t span = (uint64_t)(most[field] - least[field] + 1);
+    uint64_t span = (uint64_t)most[field] - (uint64_t)least[field] + 1;
     int value = least[field] + (int)rng_below(rng, rng_below(rng, 60) == 0 ? 110 : span);
     (void)snprintf(digits, sizeof digits, rng_below(rng, 10) == 0 ? "%02d" : "%d", value);
     put(text, digits);
