@@ -339,7 +339,7 @@ static void check_move(struct sim_db *db, struct db_tx *tx, const struct db_move
                        bool seen[SIM_ACTIVITIES])
 {
     struct sim *sim = db->sim;
-    const struct sim_partition *partition = &db->log->tps[move->tp];
+    struct sim_partition *partition = &db->log->tps[move->tp];
     if (db->progress[move->tp].owner != tx->owner)
         sim_violate(sim, "%s: worker %d commits, but worker %d claimed it last", tp_text(move->tp),
                     tx->owner, db->progress[move->tp].owner);
@@ -348,6 +348,10 @@ static void check_move(struct sim_db *db, struct db_tx *tx, const struct db_move
     if (partition->behind || partition->remembered_by == tx->owner)
         sim_violate(sim, "%s: goes on although the ledger was put back to an older state",
                     tp_text(move->tp));
+    /* Who has seen less has gone on from the older state: now nobody can tell by where it stands.
+     */
+    if (move->to >= partition->remembered_at)
+        partition->remembered_by = 0;
     if (move->to > sim_log_readable(partition))
         sim_violate(sim, "%s: next_offset beyond what can be read of the log", tp_text(move->tp));
     struct tally tally = { .either = 0 };

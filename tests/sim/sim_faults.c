@@ -140,8 +140,10 @@ static void remember(struct sim_run *run, const struct sim_worker *worker,
         const struct db_progress *then = &run->db.past.progress[tp];
         if (partition->tp.topic != TOPIC_REFRESH &&
             (partition->generation > then->generation ||
-             (partition->generation == then->generation && partition->next_offset > then->next)))
+             (partition->generation == then->generation && partition->next_offset > then->next))) {
             run->log.tps[tp].remembered_by = worker->incarnation;
+            run->log.tps[tp].remembered_at = partition->next_offset;
+        }
     }
 }
 

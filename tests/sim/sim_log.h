@@ -74,8 +74,9 @@ struct sim_partition {
     struct witness witness; /* beside it */
     bool put_back; /* the ledger was put back to an older state; nobody has accepted it yet ... */
     bool behind;   /* ... and the group knows: it must halt */
-    int remembered_by; /* ... and this worker knows (its incarnation); 0 for none */
-    bool corrupt;      /* it cannot be read at `corrupt_at`, nor beyond */
+    int remembered_by;     /* ... and this worker knows (its incarnation); 0 for none, ... */
+    int64_t remembered_at; /* ... for it has seen the ledger here */
+    bool corrupt;          /* it cannot be read at `corrupt_at`, nor beyond */
     int64_t corrupt_at;
     bool replaced; /* the ledger does not know this log any more: it must halt */
 };
