@@ -1,9 +1,8 @@
 #include "common/patience.h"
 
 #include "common/clock.h"
+#include "common/thread.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -28,16 +27,6 @@ static void *errand_main(void *argument)
     return NULL;
 }
 
-static bool start_thread(struct errand *errand, pthread_t *ret_thread)
-{
-    sigset_t all, before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(ret_thread, NULL, errand_main, errand);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error == 0;
-}
-
 bool patience_run(void (*work)(void *self), void (*abandon)(void *self), void *self,
                   int64_t wait_ms)
 {
@@ -45,7 +34,7 @@ bool patience_run(void (*work)(void *self), void (*abandon)(void *self), void *s
     pthread_t thread;
     if (errand != NULL)
         *errand = (struct errand){ .work = work, .abandon = abandon, .self = self };
-    if (errand == NULL || !start_thread(errand, &thread)) {
+    if (errand == NULL || thread_start(&thread, errand_main, errand) != 0) {
         free(errand);
         work(self);
         return true;

@@ -35,6 +35,20 @@ def terminate_all(chaos, rng):
     return "%s sessions terminated" % count
 
 
+def backend_in(db, wait_event):
+    """The first of our backends that waits for it."""
+    found = []
+
+    def waiting():
+        found[:] = db.ask("SELECT pid FROM pg_stat_activity WHERE wait_event = '%s'"
+                          " AND application_name LIKE 'attemptd%%'"
+                          " AND datname = current_database()" % wait_event)
+        return found
+    if not wait_until(STRIKE_S, waiting):
+        raise Missed("no commit")
+    return found[0]
+
+
 @kind("terminated while COMMIT waits", "F24", "postgres")
 def terminate_in_commit(chaos, rng):
     """A deferred trigger makes every COMMIT take its time; the backend dies in the middle."""
@@ -43,17 +57,9 @@ def terminate_in_commit(chaos, rng):
     db.ask("CREATE CONSTRAINT TRIGGER chaos_slow_commit AFTER UPDATE ON ingest_progress"
            " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chaos_sleep('0.4')")
     try:
-        found = []
-
-        def committing():
-            found[:] = db.ask("SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
-                              " AND application_name LIKE 'attemptd%'"
-                              " AND datname = current_database()")
-            return found
-        if not wait_until(STRIKE_S, committing):
-            raise Missed("no commit")
+        pid = backend_in(db, "PgSleep")
         time.sleep(rng.random() * 0.3)
-        if db.value("SELECT pg_terminate_backend(%s)" % found[0]) != "t":
+        if db.value("SELECT pg_terminate_backend(%s)" % pid) != "t":
             raise Missed("the commit was faster")
     finally:
         db.ask("DROP TRIGGER IF EXISTS chaos_slow_commit ON ingest_progress")
@@ -64,19 +70,10 @@ def unconfirmed(function):
     """A standby that is not there has to confirm every COMMIT; who waits for it is disturbed."""
     def fault(chaos, rng):
         db = chaos.db
-        found = []
-
-        def waiting():
-            found[:] = db.ask("SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-                              " AND application_name LIKE 'attemptd%'"
-                              " AND datname = current_database()")
-            return found
         db.ask("ALTER SYSTEM SET synchronous_standby_names = 'ghost'")
         try:
             db.ask("SELECT pg_reload_conf()")
-            if not wait_until(STRIKE_S, waiting):
-                raise Missed("no commit")
-            if db.value("SELECT %s(%s)" % (function, found[0])) != "t":
+            if db.value("SELECT %s(%s)" % (function, backend_in(db, "SyncRep"))) != "t":
                 raise Missed("it did not wait any more")
             time.sleep(1)
         finally:

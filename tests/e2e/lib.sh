@@ -97,6 +97,31 @@ send() {
         -X partitioner=murmur2_random -X acks=all "${headers[@]}"
 }
 
+# Records from standard input, as they are: to_partition N LINGER
+to_partition() {
+    kcat -P -b "$KAFKA_BOOTSTRAP_SERVERS" -t "${prefix}attempt.writes" -p "$1" -K '\t' \
+        -X acks=all -X linger.ms="$2"
+}
+
+# A line for it: the submit of attempt N, which nothing else is about.
+submit() {
+    local id
+    id=$(printf '10000000-0000-4000-8000-%012d' "$1")
+    printf '%s\t{"type":"attempt.submitted.v1","id":"f%s","data":{"attempt_id":"%s",' \
+        "$id" "${id:1}" "$id"
+    printf '"expected_version":1,"submitted_at":"2026-05-01T10:00:00Z"}}\n'
+}
+
+# How long each of these took from send to told, in ms, sorted: latency.txt
+submit_latencies() {
+    local topic
+    for topic in attempt.writes attempt.outcomes; do
+        kcat -C -q -e -b "$KAFKA_BOOTSTRAP_SERVERS" -t "$prefix$topic" -o beginning -f '%k %T\n' \
+            2>/dev/null | grep '^10000000' | sort >"$topic.times"
+    done
+    join attempt.writes.times attempt.outcomes.times | awk '{ print $3 - $2 }' | sort -n >latency.txt
+}
+
 # One of Kafka's own tools against the broker: kafka_tool NAME ARG...
 kafka_tool() {
     "$root/compose/kafka" tool "org.apache.kafka.tools.$1" \

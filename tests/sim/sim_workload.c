@@ -134,23 +134,13 @@ static void put_data(struct sim *sim, struct buf *out, const struct meaning *mea
     buf_put_char(out, '}');
 }
 
-static const char *type_name(enum event_type type)
-{
-    static const char *const names[] = {
-        [EVENT_STARTED] = "attempt.started.v1",        [EVENT_SAVED] = "attempt.saved.v1",
-        [EVENT_SUBMITTED] = "attempt.submitted.v1",    [EVENT_ACTIVITY] = "attempt.activity.v1",
-        [EVENT_REFRESH] = "view.refresh.requested.v1",
-    };
-    return names[type];
-}
-
 static void wire_binary(struct sim *sim, struct record *wire, const struct meaning *meaning)
 {
     struct header *headers = arena_alloc(&sim->arena, 5 * sizeof *headers);
     headers[0] = (struct header){ BYTES("ce_specversion"), BYTES("1.0") };
     headers[1] = (struct header){ BYTES("ce_id"), uuid_text(sim, ID_EVENT, meaning->event) };
     headers[2] = (struct header){ BYTES("ce_source"), BYTES("/sim") };
-    headers[3] = (struct header){ BYTES("ce_type"), bytes_of(type_name(meaning->type)) };
+    headers[3] = (struct header){ BYTES("ce_type"), bytes_of(event_type_name(meaning->type)) };
     headers[4] = (struct header){ BYTES("content-type"), BYTES("application/json") };
     wire->headers = headers;
     wire->header_count = 5;
@@ -159,7 +149,7 @@ static void wire_binary(struct sim *sim, struct record *wire, const struct meani
 static void put_bare(struct buf *out, const struct meaning *meaning)
 {
     buf_put(out, BYTES("{\"type\":\""));
-    buf_put(out, bytes_of(type_name(meaning->type)));
+    buf_put(out, bytes_of(event_type_name(meaning->type)));
     buf_put(out, BYTES("\",\"id\":\""));
     put_uuid(out, ID_EVENT, meaning->event);
     buf_put(out, BYTES("\",\"data\":"));

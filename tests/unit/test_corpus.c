@@ -14,23 +14,6 @@
 
 #include <cmocka.h>
 
-static const char *type_name(enum event_type type)
-{
-    switch (type) {
-    case EVENT_STARTED:
-        return "attempt.started.v1";
-    case EVENT_SAVED:
-        return "attempt.saved.v1";
-    case EVENT_SUBMITTED:
-        return "attempt.submitted.v1";
-    case EVENT_ACTIVITY:
-        return "attempt.activity.v1";
-    case EVENT_REFRESH:
-        return "view.refresh.requested.v1";
-    }
-    return "?";
-}
-
 struct verdict {
     const char *reason; /* NULL: an event */
     const char *detail;
@@ -43,7 +26,7 @@ static struct verdict verdict_of(enum decode_result result, const struct event *
                                  const struct refusal *refusal)
 {
     if (result == DECODE_EVENT)
-        return (struct verdict){ .type = type_name(event->type),
+        return (struct verdict){ .type = event_type_name(event->type),
                                  .event_id = &event->event_id,
                                  .attempt_id =
                                      event->type == EVENT_REFRESH ? NULL : &event->attempt_id };

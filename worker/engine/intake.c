@@ -396,12 +396,12 @@ struct room {
  * Who has had a share of this batch leaves the last eighth of it to those who have not: however
  * large a backlog is, what comes into a partition that was idle is read into the next batch.
  */
-static struct room room_for(struct engine *engine, const struct partition *partition)
+static struct room room_for(struct engine *engine, const struct partition *partition, size_t share)
 {
     struct batch *batch = engine->filling;
     struct room room = { engine_batch_max(engine), engine->options.batch_bytes_max };
     const struct span *span = batch_span(batch, partition->tp);
-    if (span == NULL || (size_t)(span->to - span->from) < share_of(engine))
+    if (span == NULL || (size_t)(span->to - span->from) < share)
         return room;
     room.events -= room.events / BATCH_SHARES;
     room.bytes -= room.bytes / BATCH_SHARES;
@@ -422,8 +422,8 @@ static bool may_take(struct engine *engine, const struct room *room)
 static size_t read_share(struct engine *engine, struct partition *partition)
 {
     struct source *source = &engine->ports.source;
-    const struct room room = room_for(engine, partition);
     const size_t share = share_of(engine);
+    const struct room room = room_for(engine, partition, share);
     for (size_t taken = 0; taken < share; taken++) {
         if (!partition->assigned || !partition_reads(partition))
             return taken;

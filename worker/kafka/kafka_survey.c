@@ -1,13 +1,12 @@
 #include "worker/kafka/kafka_survey.h"
 
 #include "common/clock.h"
+#include "common/thread.h"
 #include "worker/kafka/kafka_error.h"
 #include "worker/kafka/kafka_witness.h"
 
 #include <errno.h>
 #include <librdkafka/rdkafka.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -119,12 +118,7 @@ bool kafka_survey_start(struct kafka_survey *survey, struct rd_kafka_s *rk,
     for (size_t i = 0; i < count; i++)
         run->facts[i].tp = tps[i];
 
-    /* signals are for the loop */
-    sigset_t all, before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&run->thread, NULL, survey_main, run);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    int error = thread_start(&run->thread, survey_main, run);
     if (error != 0) {
         free(run);
         return err_set(err, ERR_RESOURCE, "thread", "no thread for a survey: %s", strerror(error));

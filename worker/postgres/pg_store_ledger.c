@@ -45,15 +45,21 @@ static bool on_created(void *self, const struct pg_result *result, struct err *e
     return true;
 }
 
+/* The claim that a row's ordinal names; NULL when there is none. */
+static struct claim *claim_of(struct pg_store *store, const struct pg_result *result, size_t row,
+                              struct err *err)
+{
+    struct store_call *call = store->call;
+    size_t i;
+    return pg_store_ordinal(result, row, call->claim.count, &i, err) ? &call->claim.items[i] : NULL;
+}
+
 static bool on_claimed(void *self, const struct pg_result *result, struct err *err)
 {
-    struct pg_store *store = self;
-    struct store_call *call = store->call;
     for (size_t row = 0; row < pg_row_count(result); row++) {
-        size_t i;
-        if (!pg_store_ordinal(result, row, call->claim.count, &i, err))
+        struct claim *claim = claim_of(self, result, row, err);
+        if (claim == NULL)
             return false;
-        struct claim *claim = &call->claim.items[i];
         claim->found = true;
         claim->generation = pg_get_int8(result, row, 1);
         claim->first_offset = pg_get_int8(result, row, 2);
@@ -70,13 +76,10 @@ static bool on_claimed(void *self, const struct pg_result *result, struct err *e
 
 static bool on_refusals(void *self, const struct pg_result *result, struct err *err)
 {
-    struct pg_store *store = self;
-    struct store_call *call = store->call;
     for (size_t row = 0; row < pg_row_count(result); row++) {
-        size_t i;
-        if (!pg_store_ordinal(result, row, call->claim.count, &i, err))
+        struct claim *claim = claim_of(self, result, row, err);
+        if (claim == NULL)
             return false;
-        struct claim *claim = &call->claim.items[i];
         claim->refusals = (unsigned)pg_get_int8(result, row, 1);
         claim->refused = (struct refused_submit){ .known = !pg_is_null(result, row, 2) };
         if (!claim->refused.known)

@@ -145,22 +145,6 @@ static void put_activity(struct flood_text *text, const struct flood_event *even
 
 /* ------------------------------------------------------------------------------------ record */
 
-static struct bytes type_name(enum event_type type)
-{
-    switch (type) {
-    case EVENT_STARTED:
-        return BYTES("attempt.started.v1");
-    case EVENT_SUBMITTED:
-        return BYTES("attempt.submitted.v1");
-    case EVENT_ACTIVITY:
-        return BYTES("attempt.activity.v1");
-    case EVENT_SAVED:
-    case EVENT_REFRESH:
-        break;
-    }
-    return BYTES("attempt.saved.v1");
-}
-
 bool flood_text_render(struct flood_text *text, const struct flood_event *event, struct record *ret)
 {
     const struct flood_options *options = text->options;
@@ -181,7 +165,7 @@ bool flood_text_render(struct flood_text *text, const struct flood_event *event,
     *ret = (struct record){ .tp = event->tp, .timestamp_ms = at_us / 1000 };
     ret->key = bytes_of(uuid_format(&attempt, text->key));
     struct wrapping wrapping = { .form = options->form,
-                                 .type = type_name(event->type),
+                                 .type = bytes_of(event_type_name(event->type)),
                                  .id = bytes_of(uuid_format(&id, text->id)),
                                  .source = BYTES("/attemptd/bench"),
                                  .data = buf_bytes(out),

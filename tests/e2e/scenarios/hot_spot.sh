@@ -14,20 +14,9 @@ hot() { # saves of one attempt, as fast as they go, until nobody reads them any 
 others() { # one submit after the other, each of an attempt of its own
     local i
     for ((i = 1; i <= 80; i++)); do
-        id=$(printf '10000000-0000-4000-8000-%012d' "$i")
-        printf '%s\t{"type":"attempt.submitted.v1","id":"f%s","data":{"attempt_id":"%s",' \
-            "$id" "${id:1}" "$id"
-        printf '"expected_version":1,"submitted_at":"2026-05-01T10:00:00Z"}}\n'
+        submit "$i"
         sleep 0.1
     done
-}
-to_partition() { # N LINGER
-    kcat -P -b "$KAFKA_BOOTSTRAP_SERVERS" -t "${prefix}attempt.writes" -p "$1" -K '\t' \
-        -X acks=all -X linger.ms="$2"
-}
-times() { # TOPIC: attempt and time of each message, by attempt
-    kcat -C -q -e -b "$KAFKA_BOOTSTRAP_SERVERS" -t "$prefix$1" -p "${2:-0}" -o beginning \
-        -f '%k %T\n' 2>/dev/null | grep '^10000000' | sort
 }
 
 run_worker
@@ -46,9 +35,7 @@ flushes=$(sql "SELECT revision FROM attempts WHERE id = '00000000-0000-4000-8000
     fail "the hot attempt has another version than its saves make"
 [ "$saves" -gt 20000 ] || fail "that was no hot spot: $saves saves"
 [ $((saves / flushes)) -ge 50 ] || fail "$saves saves of one attempt took $flushes row writes"
-times attempt.writes 1 >sent.txt
-for partition in 0 1 2; do times attempt.outcomes "$partition"; done | sort >told.txt
-join sent.txt told.txt | awk '{ print $3 - $2 }' | sort -n >latency.txt
+submit_latencies
 n=$(wc -l <latency.txt)
 [ "$n" = 80 ] || fail "$n of 80 submits were told"
 p50=$(sed -n 40p latency.txt) worst=$(sed -n 80p latency.txt)

@@ -16,21 +16,10 @@ saves() { # of so many attempts, one each: nothing folds
 submits() { # one after the other, of attempts of their own, until the backlog is gone
     local i
     for ((i = 1; i <= 5000; i++)); do
-        id=$(printf '10000000-0000-4000-8000-%012d' "$i")
-        printf '%s\t{"type":"attempt.submitted.v1","id":"f%s","data":{"attempt_id":"%s",' \
-            "$id" "${id:1}" "$id"
-        printf '"expected_version":1,"submitted_at":"2026-05-01T10:00:00Z"}}\n'
+        submit "$i"
         sleep 0.05
         [ ! -e drained ] || return 0
     done
-}
-to_partition() { # N
-    kcat -P -b "$KAFKA_BOOTSTRAP_SERVERS" -t "${prefix}attempt.writes" -p "$1" -K '\t' \
-        -X acks=all -X linger.ms="$2"
-}
-times() { # TOPIC: attempt and time of each message, by attempt
-    kcat -C -q -e -b "$KAFKA_BOOTSTRAP_SERVERS" -t "$prefix$1" -o beginning -f '%k %T\n' \
-        2>/dev/null | grep '^10000000' | sort
 }
 next_offset() { sql "SELECT next_offset FROM ingest_progress WHERE topic LIKE '%writes' AND partition = 0"; }
 is_read() { [ "$(next_offset)" = "$backlog" ]; }
@@ -45,10 +34,7 @@ wait $!
 settle
 stop_worker
 echo "$backlog saves took $((SECONDS - began)) s"
-times attempt.writes >sent.txt
-times attempt.outcomes >told.txt
-# The submits that came while there was a backlog, and told is later than durable.
-join sent.txt told.txt | awk '{ print $3 - $2 }' | sort -n >latency.txt
+submit_latencies # of those that came while there was a backlog; told is later than durable
 n=$(wc -l <latency.txt)
 [ "$n" -ge 20 ] || fail "too few submits for a figure: $n"
 p50=$(sed -n "$(((n + 1) / 2))p" latency.txt) p99=$(sed -n "$(((n * 99 + 99) / 100))p" latency.txt)
