@@ -219,6 +219,7 @@ bool kafka_survey_release(struct kafka_survey *survey)
     while (!(back = all_back(survey)) && clock_now_ms() < deadline_ms)
         (void)nanosleep(&(struct timespec){ .tv_nsec = 10 * 1000 * 1000 }, NULL);
     free(survey->facts);
-    *survey = (struct kafka_survey){ 0 };
+    survey->facts = NULL;
+    survey->fact_count = 0;
     return back;
 }

@@ -54,7 +54,8 @@ enum kafka_survey_state kafka_survey_poll(struct kafka_survey *survey, struct er
 
 /*
  * Gives up on what is under way and waits a little for its threads. False when one did not come
- * back: it is in a call of the client, which must then not be destroyed before the process ends.
+ * back: it is in a call of the client, which must then not be destroyed before the process ends,
+ * nor may `survey`, which keeps hold of what that thread works on.
  */
 bool kafka_survey_release(struct kafka_survey *survey);
 
