@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static const char *const properties[] = {
     "topic.metadata.refresh.interval.ms=1000",
@@ -40,11 +41,22 @@ void rig_release(struct rig *rig)
     kafka_producer_free(rig->producer);
 }
 
-void rig_create(struct rig *rig, enum topic topic, int32_t partitions)
+/* A broker that has just begun answers before its controller lets it hold partitions. */
+void rig_create_topic(struct rig *rig, const char *name, int32_t partitions,
+                      const struct kafka_setting *settings, size_t setting_count)
 {
     struct err err;
-    if (!kafka_admin_create(rig->admin, rig->names.topics[topic], partitions, NULL, 0, &err))
-        fail_msg("%s", err.text);
+    for (int tries = 0; tries < 40; tries++) {
+        if (kafka_admin_create(rig->admin, name, partitions, settings, setting_count, &err))
+            return;
+        (void)usleep(500000);
+    }
+    fail_msg("%s", err.text);
+}
+
+void rig_create(struct rig *rig, enum topic topic, int32_t partitions)
+{
+    rig_create_topic(rig, rig->names.topics[topic], partitions, NULL, 0);
 }
 
 void rig_produce(struct rig *rig, enum topic topic, int32_t partition, int first, int count)

@@ -27,7 +27,10 @@ struct rig {
 void rig_init(struct rig *rig, const char *address, const char *name);
 void rig_release(struct rig *rig);
 
+/* Create a topic, or fail the test when the broker refuses for 20 seconds. */
 void rig_create(struct rig *rig, enum topic topic, int32_t partitions);
+void rig_create_topic(struct rig *rig, const char *name, int32_t partitions,
+                      const struct kafka_setting *settings, size_t setting_count);
 
 /* `count` records with the values "first", "first + 1", …; waits until they are confirmed. */
 void rig_produce(struct rig *rig, enum topic topic, int32_t partition, int first, int count);

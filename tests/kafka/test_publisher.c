@@ -27,10 +27,8 @@ static struct kafka_publisher *publisher_of(struct rig *rig)
 
 static void create_outlet(struct rig *rig, enum outlet outlet)
 {
-    struct err err;
     const struct kafka_setting retention = { "retention.ms", "7200000" };
-    if (!kafka_admin_create(rig->admin, rig->names.outlets[outlet], 1, &retention, 1, &err))
-        fail_msg("%s", err.text);
+    rig_create_topic(rig, rig->names.outlets[outlet], 1, &retention, 1);
 }
 
 /* One turn of a loop that sleeps on the publisher's fd. */
