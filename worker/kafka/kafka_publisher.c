@@ -14,6 +14,10 @@
 #define RETRY_BASE_MS 500
 #define RETRY_CAP_MS  5000
 
+/* What librdkafka 2.0.2 allocates beside: its message with a copy of the key, and five headers,
+ * each with its name and value. */
+#define LIBRARY_BYTES 900
+
 /* A message of ours; librdkafka borrows key and value until the delivery report. */
 struct outgoing {
     struct outgoing *next;
@@ -88,7 +92,7 @@ static struct outgoing *outgoing_new(uint64_t ticket, const struct message *mess
         return NULL;
     *outgoing = (struct outgoing){ .ticket = ticket,
                                    .outlet = message->outlet,
-                                   .size = sizeof *outgoing + length };
+                                   .size = sizeof *outgoing + length + LIBRARY_BYTES };
     char *cursor = outgoing->data;
     outgoing->type = data_put(&cursor, message->type);
     outgoing->id = data_put(&cursor, message->id);

@@ -8,8 +8,8 @@
  * and has no fatal state. What goes wrong meanwhile (a missing topic, no rights, no broker) is told
  * by kafka_publisher_trouble() and mended by somebody else.
  *
- * The publisher owns a copy of each message until its ticket was handed out, at most
- * KAFKA_PUBLISHER_BYTES_MAX of them.
+ * The publisher owns a copy of each message until its ticket was handed out: at most
+ * KAFKA_PUBLISHER_BYTES_MAX of them, with what librdkafka allocates for them.
  */
 #ifndef WORKER_KAFKA_KAFKA_PUBLISHER_H
 #define WORKER_KAFKA_KAFKA_PUBLISHER_H
