@@ -114,6 +114,20 @@ class Halts:
                     found.add((topic, int(partition)))
         return found
 
+    def at_rest(self):
+        """The group is whole and has divided its partitions: who gets one anew tries anew what
+        halted with its predecessor, so a halted partition would move, and rightly."""
+        seen = [None, time.monotonic()]
+
+        def rests():
+            now = self.db.rows("SELECT count(DISTINCT owner) AS owners, sum(epoch) AS epochs"
+                               " FROM ingest_progress WHERE topic = '%s'" % self.topic)[0]
+            if now != seen[0]:
+                seen[:] = now, time.monotonic()
+            return now["owners"] == len(self.crew.slots) and time.monotonic() - seen[1] > 2
+        if not wait_until(60, rests):
+            raise Broken("the group does not come to rest")
+
     # ---------------------------------------------------------------------------- one strike
 
     def strike(self, names, rng):
@@ -121,6 +135,7 @@ class Halts:
         if not wait_until(60, lambda: all((self.row(p) or {"next_offset": 0})["next_offset"] > 30
                                           for p in range(PARTITIONS))):
             raise Broken("not all partitions move")
+        self.at_rest()
         since = self.logs_now()
         name = names[0]
         if name in LEDGER:
@@ -156,8 +171,8 @@ class Halts:
         self.db.ask(breaks.SCHEMA[name][0])
         if not wait_until(60, lambda: self.halted(since, "schema")):
             raise Broken("nothing halted with schema")
-        before, marks = self.db.value(letters), self.offsets()
         halted = self.halted(since, "schema")
+        before, marks = self.db.value(letters), self.offsets()
         time.sleep(2)
         if any(self.offsets()[place] != marks[place] for place in halted):
             raise Broken("a halted partition moved")

@@ -35,11 +35,12 @@ static bool is_dead_for(const struct db_outcome_row *row, enum reason reason)
 static bool constraint_refused(const struct sim_db *db, const struct meaning *meaning,
                                const struct verdict *verdict)
 {
-    int64_t refused_at = db->refused_at[meaning->event];
-    if (meaning->refused == REFUSE_NEVER || refused_at < 0)
+    const struct db_refusal *refusal = &db->refusals[meaning->event];
+    int64_t revision = db->attempts[meaning->attempt].revision;
+    if (meaning->refused == REFUSE_NEVER || refusal->first_at < 0)
         return false;
     /* What was refused first may be too far ahead once an earlier record is dead as well. */
-    return refused_at != db->attempts[meaning->attempt].revision ||
+    return refusal->first_at != revision || refusal->last_at != revision ||
            verdict->outcome == OUTCOME_APPLIED || verdict->reason == REASON_VERSION_JUMP ||
            (meaning->refused == REFUSE_CLOSE &&
             (verdict->outcome == OUTCOME_STALE || verdict->outcome == OUTCOME_LATE));
@@ -239,7 +240,8 @@ static void judge_activity(struct sim_db *db, struct db_tx *tx, struct sim_recor
     const struct db_outcome_row *row = row_of(tx, record);
     struct verdict verdict = { .outcome = OUTCOME_DUPLICATE };
     bool constraint = row != NULL && row->reason == REASON_CONSTRAINT;
-    if (constraint && (meaning->refused == REFUSE_NEVER || db->refused_at[meaning->event] < 0))
+    if (constraint &&
+        (meaning->refused == REFUSE_NEVER || db->refusals[meaning->event].first_at < 0))
         sim_violate(db->sim, "activity@%lld: dead-lettered for a constraint that is not there",
                     (long long)record->wire.offset);
     if (meaning->poison || constraint)

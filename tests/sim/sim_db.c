@@ -6,13 +6,13 @@
 void db_forget_refusals(struct sim_db *db)
 {
     for (int i = 0; i < WORKLOAD_EVENTS; i++)
-        db->refused_at[i] = -1;
+        db->refusals[i] = (struct db_refusal){ -1, -1 };
 }
 
 void db_init(struct sim_db *db, struct sim *sim, struct sim_log *log, struct sim_workload *workload)
 {
     *db = (struct sim_db){ .sim = sim, .log = log, .workload = workload, .refusing = true };
-    db->refused_at = arena_alloc(&sim->arena, WORKLOAD_EVENTS * sizeof *db->refused_at);
+    db->refusals = arena_alloc(&sim->arena, WORKLOAD_EVENTS * sizeof *db->refusals);
     db_forget_refusals(db);
 }
 

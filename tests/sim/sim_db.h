@@ -72,6 +72,14 @@ struct db_tx {
     bool saw_none[SIM_ATTEMPTS]; /* LOCK found no row, which cannot be locked */
 };
 
+/*
+ * The row's revision when an event was refused first and last; -1 for never. An event that was
+ * sent twice is refused twice, and another session may change the row in between.
+ */
+struct db_refusal {
+    int64_t first_at, last_at;
+};
+
 /* A backup. */
 struct db_past {
     bool taken;
@@ -88,9 +96,9 @@ struct sim_db {
     struct sim_workload *workload;
     struct sim_oracle *oracle;
     bool schema_broken;
-    bool refusing;       /* planted records are refused ... */
-    int64_t *refused_at; /* ... by event: the row's revision when that was seen last; -1: never */
-    int64_t down_until;  /* no connection before */
+    bool refusing;               /* planted records are refused ... */
+    struct db_refusal *refusals; /* ... by event */
+    int64_t down_until;          /* no connection before */
     struct db_attempt attempts[SIM_ATTEMPTS];
     struct db_tx *attempt_lock[SIM_ATTEMPTS];
     struct db_progress progress[SIM_TPS];

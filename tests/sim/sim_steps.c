@@ -25,7 +25,10 @@ static bool refused(struct sim_db *db, const struct uuid *event, enum refusal_pl
     if (!db->refusing || workload_refusal(db->workload, event) != place)
         return false;
     int64_t number = sim_uuid_number(ID_EVENT, event);
-    db->refused_at[number] = db->attempts[db->workload->history[number].attempt].revision;
+    struct db_refusal *refusal = &db->refusals[number];
+    refusal->last_at = db->attempts[db->workload->history[number].attempt].revision;
+    if (refusal->first_at < 0)
+        refusal->first_at = refusal->last_at;
     return true;
 }
 
