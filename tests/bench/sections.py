@@ -10,6 +10,8 @@ import time
 from stand import ATTEMPTD, BUILD, Failure, Worker, run
 from throughput import PARTITIONS, attemptd_template, complete, make_topics, summary_of
 
+WARM_S = 40
+
 
 class Scene:
     """One database with one `attemptd run`, and the segments that it will see."""
@@ -99,15 +101,18 @@ def latency(stand, settings, say, result):
         half = half_rate(result)
         if not small:
             rates[2] = int(half or 10000)
-        # The first is not recorded: many small requests are new to the broker, too.
-        segments += ["mix:%d" % (rate * seconds) for rate in rates[:1] + rates]
+        # Two that are not recorded: small requests are new to the broker, which for most of a
+        # minute stands still now and then while it compiles what they need.
+        warm = [3 * rates[0] * (1 if small else WARM_S), rates[0] * seconds]
+        segments += ["mix:%d" % count for count in warm + [rate * seconds for rate in rates]]
         scene = Scene(stand, settings, name, segments, options=options)
         scene.play(0)
         scene.play(1)
-        scene.latency(2, rates[0])
+        scene.latency(2, 3 * rates[0])
+        scene.latency(3, rates[0])
         for at, rate in enumerate(rates):
             say("latency, linger %s, %d/s" % (linger or "default", rate))
-            one = scene.latency(3 + at, rate, os.path.join(
+            one = scene.latency(4 + at, rate, os.path.join(
                 BUILD, "bench/%s-%d" % (name, rate)))
             one.update(linger_ms=linger or settings["defaults"]["linger_ms"], rate=rate, half=at == 2)
             found.append(one)
