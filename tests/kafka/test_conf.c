@@ -104,7 +104,7 @@ static void test_conf_takes_the_rest(void **state)
     struct err err;
     struct kafka_options options = options_with(good, sizeof good / sizeof *good);
     assert_true(kafka_options_check(&options, &err));
-    for (enum kafka_role role = KAFKA_CONSUMER; role <= KAFKA_READER; role++) {
+    for (enum kafka_role role = KAFKA_CONSUMER; role <= KAFKA_WATCHER; role++) {
         rd_kafka_conf_t *conf = kafka_conf_new(&options, role, &err);
         assert_non_null(conf);
         char value[32];

@@ -138,7 +138,7 @@ static rd_kafka_t *transactional_producer(const struct rig *rig)
     return rk;
 }
 
-static void transaction(rd_kafka_t *rk, const char *topic, const char *value, bool commit)
+static void transaction_open(rd_kafka_t *rk, const char *topic, const char *value)
 {
     assert_null(rd_kafka_begin_transaction(rk));
     rd_kafka_topic_t *handle = rd_kafka_topic_new(rk, topic, NULL);
@@ -147,6 +147,11 @@ static void transaction(rd_kafka_t *rk, const char *topic, const char *value, bo
                      0);
     rd_kafka_topic_destroy(handle);
     assert_int_equal(rd_kafka_flush(rk, 10000), 0);
+}
+
+static void transaction(rd_kafka_t *rk, const char *topic, const char *value, bool commit)
+{
+    transaction_open(rk, topic, value);
     assert_null(commit ? rd_kafka_commit_transaction(rk, 10000)
                        : rd_kafka_abort_transaction(rk, 10000));
 }
@@ -174,6 +179,65 @@ static void test_source_end_is_behind_control_records(void **state)
     rig_read_run(source, writes_0, 4, 4);
     rig_assign(source, writes_0, 1); /* on a marker */
     rig_read_run(source, writes_0, 4, 4);
+    kafka_source_free(source);
+    rig_release(&rig);
+}
+
+/* Waits until the client knows it; what it knows is as old as the last fetch. */
+static void wait_for_view(const struct kafka_source *source, struct kafka_log_view wanted)
+{
+    struct kafka_log_view view = kafka_source_log(source, writes_0);
+    for (int tries = 0; tries < 200; tries++) {
+        if (view.high == wanted.high && view.withheld == wanted.withheld)
+            break;
+        (void)usleep(50000);
+        view = kafka_source_log(source, writes_0);
+    }
+    assert_int_equal(view.high, wanted.high);
+    assert_int_equal(view.withheld, wanted.withheld);
+    assert_int_equal(view.position, wanted.position);
+}
+
+/* Offsets: 0 to 9 for all to read; 10 in a transaction that nobody ends, 11 to 13 behind it. */
+static void test_source_sees_past_an_open_transaction(void **state)
+{
+    struct rig rig;
+    rig_init(&rig, address(state), "open");
+    rig_create(&rig, TOPIC_WRITES, 2);
+    rig_produce(&rig, TOPIC_WRITES, 0, 0, 10);
+    rd_kafka_t *rk = transactional_producer(&rig);
+    struct kafka_source *source = rig_source(&rig);
+    rig_join(source, 2);
+    assert_int_equal(kafka_source_log(source, writes_0).high, -1);
+    struct record record;
+    int64_t end = 0;
+    rig_assign(source, writes_0, 0);
+    rig_read_run(source, writes_0, 0, 9);
+    assert_int_equal(rig_read(source, writes_0, &record, &end), READ_END);
+    wait_for_view(source, (struct kafka_log_view){ .high = 10, .position = 10 });
+
+    transaction_open(rk, rig.names.topics[TOPIC_WRITES], "10");
+    rig_produce(&rig, TOPIC_WRITES, 0, 11, 3);
+    wait_for_view(source, (struct kafka_log_view){ .high = 14, .withheld = true, .position = 10 });
+    /* whoever asks the broker: readers may wait for the one, people are shown the other */
+    const char *topic = rig.names.topics[TOPIC_WRITES];
+    struct err err;
+    int64_t low = -1, stable = -1, high = -1;
+    assert_true(kafka_admin_log(rig.admin, topic, 0, &low, &stable, &err));
+    assert_int_equal(stable, 10);
+    assert_true(kafka_admin_high(rig.admin, topic, 0, &high, &err));
+    assert_int_equal(high, 14);
+
+    assert_null(rd_kafka_commit_transaction(rk, 10000)); /* its marker is 14 */
+    /* now it is we who do not read */
+    wait_for_view(source, (struct kafka_log_view){ .high = 15, .position = 10 });
+    rig_read_run(source, writes_0, 10, 13);
+    assert_int_equal(rig_read(source, writes_0, &record, &end), READ_END);
+    assert_int_equal(end, 15);
+    wait_for_view(source, (struct kafka_log_view){ .high = 15, .position = 15 });
+    rig_assign(source, writes_1, 0);
+    assert_int_equal(kafka_source_log(source, writes_0).high, -1); /* not read: old news */
+    rd_kafka_destroy(rk);
     kafka_source_free(source);
     rig_release(&rig);
 }
@@ -500,6 +564,7 @@ int main(void)
         cmocka_unit_test(test_source_reads_from_positions),
         cmocka_unit_test(test_source_maps_records),
         cmocka_unit_test(test_source_end_is_behind_control_records),
+        cmocka_unit_test(test_source_sees_past_an_open_transaction),
         cmocka_unit_test(test_source_survey),
         cmocka_unit_test(test_source_stops_out_of_range),
         cmocka_unit_test(test_source_stops_at_corrupt_batch),

@@ -55,6 +55,42 @@ static json_t *make_status(const char *halt, bool connected)
     return report_document(worker, 5000);
 }
 
+/* The source knows more than the engine of one log, nothing of the other. */
+static int64_t source_knows(const void *source, struct tp tp)
+{
+    assert_string_equal(source, "source");
+    return tp.topic == TOPIC_WRITES ? 140 : -1;
+}
+
+static void test_pages_lag_is_behind_all_that_is_known_of_the_log(void **state)
+{
+    (void)state;
+    struct partition_status partitions[] = {
+        { .tp = { TOPIC_WRITES, 0 }, .next_offset = 90, .published_offset = 90, .log_end = 100 },
+        { .tp = { TOPIC_ACTIVITY, 0 }, .next_offset = 90, .published_offset = 90, .log_end = 97 },
+    };
+    struct engine_status engine = { .partitions = partitions, .partition_count = 2 };
+    json_t *worker = report_worker(&(struct report_facts){ .settings = &settings,
+                                                           .state = "running",
+                                                           .engine = &engine,
+                                                           .log_end = source_knows,
+                                                           .source = "source" });
+    assert_non_null(worker);
+    const char *first, *second;
+    int first_end, first_lag, second_end, second_lag;
+    assert_int_equal(json_unpack(worker, "{s:[{s:s, s:i, s:i}, {s:s, s:i, s:i}]}", "partitions",
+                                 "topic", &first, "log_end", &first_end, "lag", &first_lag, "topic",
+                                 &second, "log_end", &second_end, "lag", &second_lag),
+                     0);
+    assert_string_equal(first, "attempt.writes");
+    assert_int_equal(first_end, 140);
+    assert_int_equal(first_lag, 50);
+    assert_string_equal(second, "attempt.activity");
+    assert_int_equal(second_end, 97);
+    assert_int_equal(second_lag, 7);
+    json_decref(worker);
+}
+
 static const char *ready(const char *halt, bool connected, bool expected)
 {
     static char text[1024];
@@ -134,6 +170,7 @@ int main(void)
         cmocka_unit_test(test_pages_ready),
         cmocka_unit_test(test_pages_a_worker_that_never_reported_is_not_ready),
         cmocka_unit_test(test_pages_metrics),
+        cmocka_unit_test(test_pages_lag_is_behind_all_that_is_known_of_the_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,14 +82,16 @@ static bool add_logs(json_t *facts, struct kafka_admin *admin, const char *topic
     json_int_t records = 0;
     bool whole = true;
     for (int32_t p = 0; p < count; p++) {
-        int64_t low = 0, end = 0;
-        if (!kafka_admin_log(admin, topic, p, &low, &end, err)) {
+        int64_t low = 0, stable = 0, end = 0;
+        if (!kafka_admin_log(admin, topic, p, &low, &stable, err) ||
+            !kafka_admin_high(admin, topic, p, &end, err)) {
             json_decref(logs);
             return false;
         }
         records += end - low;
         document_item(&whole, logs,
-                      json_pack("{s:I, s:I}", "low", (json_int_t)low, "end", (json_int_t)end));
+                      json_pack("{s:I, s:I, s:I}", "low", (json_int_t)low, "stable_end",
+                                (json_int_t)stable, "end", (json_int_t)end));
     }
     document_member(&whole, facts, "records", json_integer(records));
     document_member(&whole, facts, "logs", logs);

@@ -37,7 +37,9 @@ bool facts_kafka_answers(struct kafka_admin *admin, const struct settings *setti
 
 /*
  * { "exists": true, "partitions": 3, "replication_factor": 1, "records": 10,
- *   "logs": [ {"low": 0, "end": 5}, ... ] }, without the logs unless they are asked for.
+ *   "logs": [ {"low": 0, "stable_end": 4, "end": 5}, ... ] }, without the logs unless they are
+ * asked for. A reader gets what lies before stable_end: an open transaction begins there, if not
+ * all was committed.
  */
 json_t *facts_from_topic(struct kafka_admin *admin, const char *topic, bool logs, struct err *err);
 

@@ -14,10 +14,19 @@ static json_int_t resident_bytes(void)
     return read == 2 ? (json_int_t)(resident * sysconf(_SC_PAGESIZE)) : 0;
 }
 
-static json_t *partition(const struct settings *settings, const struct partition_status *p)
+/* As the engine and as the source know it: both only ever know too little. */
+static int64_t log_end_of(const struct report_facts *facts, const struct partition_status *p)
 {
+    int64_t seen = facts->log_end == NULL ? -1 : facts->log_end(facts->source, p->tp);
+    return seen > p->log_end ? seen : p->log_end;
+}
+
+static json_t *partition(const struct report_facts *facts, const struct partition_status *p)
+{
+    const struct settings *settings = facts->settings;
     bool ledger = p->tp.topic != TOPIC_REFRESH; /* view.refresh has no row in it */
-    int64_t lag = p->log_end < 0 ? 0 : p->log_end - (ledger ? p->next_offset : p->position);
+    int64_t log_end = log_end_of(facts, p);
+    int64_t lag = log_end < 0 ? 0 : log_end - (ledger ? p->next_offset : p->position);
     int64_t unpublished = ledger ? p->next_offset - p->published_offset : 0;
     return json_pack("{s:s, s:i, s:s, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "topic",
                      settings->topics[p->tp.topic], "partition", p->tp.partition, "state",
@@ -25,7 +34,7 @@ static json_t *partition(const struct settings *settings, const struct partition
                      (json_int_t)p->generation, "epoch", (json_int_t)p->epoch, "next_offset",
                      (json_int_t)p->next_offset, "published_offset",
                      (json_int_t)p->published_offset, "position", (json_int_t)p->position,
-                     "log_end", (json_int_t)p->log_end, "lag", (json_int_t)(lag < 0 ? 0 : lag),
+                     "log_end", (json_int_t)log_end, "lag", (json_int_t)(lag < 0 ? 0 : lag),
                      "unpublished", (json_int_t)(unpublished < 0 ? 0 : unpublished));
 }
 
@@ -33,8 +42,7 @@ static json_t *partitions(const struct report_facts *facts)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < facts->engine->partition_count; i++)
-        (void)json_array_append_new(list,
-                                    partition(facts->settings, &facts->engine->partitions[i]));
+        (void)json_array_append_new(list, partition(facts, &facts->engine->partitions[i]));
     return list;
 }
 

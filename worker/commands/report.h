@@ -16,6 +16,14 @@ struct report_facts {
     int64_t uptime_ms;
     const struct engine_status *engine;
     json_t *views, *balances; /* arrays, borrowed; NULL for none */
+
+    /*
+     * Where a log ends by the source's own account, -1 when it does not know. What the engine has
+     * seen of it is older while a backlog grows, and ends before a transaction that some producer
+     * holds open: lag would show nothing of either. NULL: the engine's word is enough.
+     */
+    int64_t (*log_end)(const void *source, struct tp tp);
+    const void *source;
 };
 
 /* A new reference; NULL when memory is short. */

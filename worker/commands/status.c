@@ -3,6 +3,7 @@
 #include "worker/commands/document.h"
 #include "worker/commands/facts.h"
 #include "worker/commands/kafka_setup.h"
+#include "worker/commands/withheld.h"
 
 #include <getopt.h>
 #include <stdlib.h>
@@ -14,8 +15,9 @@ const char status_help[] =
     "attempts, rejected writes, dead letters, views. What PostgreSQL says is the truth about\n"
     "progress, whichever workers run. Reads from DATABASE_REPLICA_URL if there is one. It takes some\n"
     "milliseconds however large the tables are: beyond 10,000, attempts and submits are the server's\n"
-    "estimate ('about'), letters and changes are counted up to 10,000. A line that begins with ! is\n"
-    "about a partition that stands still, and where to look next.\n"
+    "estimate ('about'), letters and changes are counted up to 10,000. LOG END is the high watermark:\n"
+    "what a producer's open transaction holds back counts as lag. A line that begins with ! is about\n"
+    "a partition that stands still, and where to look next.\n"
     "\n"
     "Options:\n"
     "  --json    as one JSON document\n"
@@ -119,6 +121,8 @@ static bool join(json_t *database, const json_t *topics, const struct settings *
             *ret_lag += lag;
             document_member(&whole, row, "log_start", json_integer(document_number(log, "low")));
             document_member(&whole, row, "log_end", json_integer(document_number(log, "end")));
+            document_member(&whole, row, "stable_end",
+                            json_integer(document_number(log, "stable_end")));
             document_member(&whole, row, "lag", json_integer(lag));
         }
     }
@@ -155,11 +159,23 @@ static void show_partitions(const json_t *database)
 
 #define IDLE_MAX_S 60 /* a partition in which records wait is settled far more often */
 
+static void show_withheld(const char *topic, long long partition, long long stable, long long end)
+{
+    char step[WITHHELD_STEP_MAX];
+    withheld_next_step(step, topic, partition, stable);
+    (void)printf(
+        "!  %s %lld: all is settled up to %lld, where a producer's transaction begins that "
+        "is still open; %lld records wait behind it, and no reader gets them. If it stays "
+        "so: %s\n",
+        topic, partition, stable, end - stable, step);
+}
+
 /* What a number in the table means for whoever was woken, and where to look next. */
 static void show_concern(const json_t *row)
 {
     long long next = document_number(row, "next_offset"), end = document_number(row, "log_end"),
-              low = document_number(row, "log_start"), idle_s = document_number(row, "idle_s");
+              low = document_number(row, "log_start"), idle_s = document_number(row, "idle_s"),
+              stable = document_number(row, "stable_end");
     const char *topic = text(row, "topic");
     long long partition = document_number(row, "partition");
     if (next > end)
@@ -170,6 +186,8 @@ static void show_concern(const json_t *row)
         (void)printf("!  %s %lld: the ledger is at %lld, but the log begins at %lld: halted "
                      "(log_start), see 'attemptd help accept-gap'\n",
                      topic, partition, next, low);
+    else if (next == stable && stable < end)
+        show_withheld(topic, partition, stable, end);
     else if (next < end && json_object_get(row, "owner") == NULL)
         (void)printf("!  %s %lld: %lld records wait, and no worker has ever had it: does one "
                      "run?\n",

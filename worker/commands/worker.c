@@ -8,6 +8,7 @@
 #include "worker/commands/store_setup.h"
 #include "worker/commands/views.h"
 #include "worker/commands/watch.h"
+#include "worker/commands/withheld.h"
 #include "worker/engine/engine.h"
 #include "worker/failpoints/failpoints.h"
 #include "worker/http/server.h"
@@ -51,6 +52,7 @@ struct worker {
     struct chores news, views_due; /* share the publisher with the engine, in this order */
     struct views views;
     struct journal_log journal;
+    struct withheld withheld;
     struct engine *engine;
     struct drain *drain; /* NULL unless draining */
 
@@ -74,6 +76,11 @@ static int64_t now_ms(const struct worker *w)
 
 /* ------------------------------------------------------------------------------------ status */
 
+static int64_t log_end(const void *source, struct tp tp)
+{
+    return kafka_source_log(source, tp).high;
+}
+
 static json_t *report(const struct worker *w)
 {
     struct engine_status engine;
@@ -86,6 +93,8 @@ static json_t *report(const struct worker *w)
         .engine = &engine,
         .views = w->views.list,
         .balances = w->views.balances,
+        .log_end = log_end,
+        .source = w->source,
     });
 }
 
@@ -253,6 +262,7 @@ static int64_t worker_turn(struct worker *w)
     check_ends(w);
     check_drained(w);
     report_if_due(w);
+    withheld_look(&w->withheld, w->engine, w->source);
 
     const struct pg_session *session = pg_store_session(w->store);
     (void)watch_set(&w->source_watch, w->base, kafka_source_fd(w->source), POLLIN);
@@ -474,6 +484,7 @@ int worker_run(const struct worker_options *options, bool *ret_restart)
     struct err err;
     w.begun_ms = now_ms(&w);
     journal_log_init(&w.journal, w.log, w.settings);
+    withheld_init(&w.withheld, w.log, w.settings);
     memory_keep();
     /* HTTP first: a taken port is found out before the group is disturbed. */
     if (!make_loop(&w, &err) || !make_http(&w, &err) || !make_drain(&w, &err) ||

@@ -61,7 +61,9 @@ static const struct plain plains[] = {
 
 /* A number of a partition, with the labels topic and partition. */
 static const struct plain partition_plains[] = {
-    { { "attemptd_lag_records", METRIC_GAUGE, "Records in the log that are not committed yet." },
+    { { "attemptd_lag_records", METRIC_GAUGE,
+        "Records in the log that are not committed yet, also those that no reader gets because a "
+        "transaction before them is open." },
       "lag",
       1 },
     { { "attemptd_unpublished_records", METRIC_GAUGE,

@@ -12,7 +12,17 @@
 
 struct kafka_admin {
     rd_kafka_t *rk;
+    rd_kafka_t *watcher; /* NULL until somebody wants to see high watermarks: what an end is goes
+                            with the client */
+    const struct kafka_options *options;
 };
+
+static rd_kafka_t *client_new(const struct kafka_options *options, enum kafka_role role,
+                              struct err *err)
+{
+    rd_kafka_conf_t *conf = kafka_conf_new(options, role, err);
+    return conf ? kafka_client_start(conf, role, err) : NULL;
+}
 
 struct kafka_admin *kafka_admin_new(const struct kafka_options *options, struct err *err)
 {
@@ -21,8 +31,8 @@ struct kafka_admin *kafka_admin_new(const struct kafka_options *options, struct 
         (void)err_set(err, ERR_RESOURCE, "ENOMEM", "no memory for the Kafka client");
         return NULL;
     }
-    rd_kafka_conf_t *conf = kafka_conf_new(options, KAFKA_READER, err);
-    admin->rk = conf ? kafka_client_start(conf, KAFKA_READER, err) : NULL;
+    admin->options = options;
+    admin->rk = client_new(options, KAFKA_READER, err);
     if (admin->rk != NULL)
         return admin;
     free(admin);
@@ -34,6 +44,8 @@ void kafka_admin_free(struct kafka_admin *admin)
     if (admin == NULL)
         return;
     rd_kafka_destroy_flags(admin->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    if (admin->watcher != NULL)
+        rd_kafka_destroy_flags(admin->watcher, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     free(admin);
 }
 
@@ -94,12 +106,12 @@ bool kafka_admin_topic(struct kafka_admin *admin, const char *topic, struct kafk
     return answered;
 }
 
-bool kafka_admin_log(struct kafka_admin *admin, const char *topic, int32_t partition,
-                     int64_t *ret_low, int64_t *ret_high, struct err *err)
+static bool ask_log(rd_kafka_t *rk, const char *topic, int32_t partition, int64_t *ret_low,
+                    int64_t *ret_high, struct err *err)
 {
     int64_t low, high;
-    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(admin->rk, topic, partition, &low,
-                                                                &high, KAFKA_ADMIN_TIMEOUT_MS);
+    rd_kafka_resp_err_t code =
+        rd_kafka_query_watermark_offsets(rk, topic, partition, &low, &high, KAFKA_ADMIN_TIMEOUT_MS);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return kafka_error_set(err, code,
                                "Kafka does not say where the log of %s[%d] begins and ends: %s",
@@ -107,6 +119,21 @@ bool kafka_admin_log(struct kafka_admin *admin, const char *topic, int32_t parti
     *ret_low = low;
     *ret_high = high;
     return true;
+}
+
+bool kafka_admin_log(struct kafka_admin *admin, const char *topic, int32_t partition,
+                     int64_t *ret_low, int64_t *ret_high, struct err *err)
+{
+    return ask_log(admin->rk, topic, partition, ret_low, ret_high, err);
+}
+
+bool kafka_admin_high(struct kafka_admin *admin, const char *topic, int32_t partition,
+                      int64_t *ret_high, struct err *err)
+{
+    int64_t low;
+    if (admin->watcher == NULL)
+        admin->watcher = client_new(admin->options, KAFKA_WATCHER, err);
+    return admin->watcher != NULL && ask_log(admin->watcher, topic, partition, &low, ret_high, err);
 }
 
 bool kafka_admin_committed(struct kafka_admin *admin, const char *topic, int32_t partition,

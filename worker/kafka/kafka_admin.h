@@ -16,6 +16,7 @@
 
 struct kafka_admin;
 
+/* `options` and what it points to must outlive it. */
 struct kafka_admin *kafka_admin_new(const struct kafka_options *options, struct err *err);
 void kafka_admin_free(struct kafka_admin *admin);
 
@@ -38,9 +39,19 @@ struct kafka_topic {
 bool kafka_admin_topic(struct kafka_admin *admin, const char *topic, struct kafka_topic *ret,
                        struct err *err);
 
-/* First offset and end of one partition's log; the end is that of the committed records. */
+/*
+ * First offset and end of one partition's log, as a reader sees them: the end is that of the
+ * committed records, behind which nobody gets anything.
+ */
 bool kafka_admin_log(struct kafka_admin *admin, const char *topic, int32_t partition,
                      int64_t *ret_low, int64_t *ret_high, struct err *err);
+
+/*
+ * The high watermark: the end with what open transactions hold back. For showing: who waits until
+ * something gets there may wait for ever.
+ */
+bool kafka_admin_high(struct kafka_admin *admin, const char *topic, int32_t partition,
+                      int64_t *ret_high, struct err *err);
 
 /* What the group of the options has committed (-1 for nothing), and the witness beside it. */
 bool kafka_admin_committed(struct kafka_admin *admin, const char *topic, int32_t partition,

@@ -27,6 +27,13 @@ static const struct fixed_property fixed_for_reading[] = {
     { NULL, NULL, NULL },
 };
 
+static const struct fixed_property fixed_for_watching[] = {
+    { "auto.offset.reset", "error", NULL },
+    { "enable.auto.commit", "false", NULL },
+    { "isolation.level", "read_uncommitted", NULL },
+    { NULL, NULL, NULL },
+};
+
 static const struct fixed_property fixed_for_publishing[] = {
     { "message.timeout.ms", "30000", NULL }, /* then we hear why, and send it again */
     { "acks", "all", "-1" },
@@ -49,6 +56,8 @@ static const struct fixed_property *fixed_for(enum kafka_role role)
         return fixed_for_publishing;
     case KAFKA_PRODUCER:
         return fixed_for_producing;
+    case KAFKA_WATCHER:
+        return fixed_for_watching;
     case KAFKA_CONSUMER:
     case KAFKA_READER:
         break;

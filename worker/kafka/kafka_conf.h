@@ -54,7 +54,9 @@ enum kafka_role {
                         messages may repeat and need no order, and 2.0.2's idempotent producer
                         can end in a fatal error */
     KAFKA_PRODUCER,  /* produce, simulate, dlq replay: acks=all and idempotent */
-    KAFKA_READER     /* plain reading and administration, in no group */
+    KAFKA_READER,    /* plain reading and administration, in no group */
+    KAFKA_WATCHER    /* the same without reading: to it a log ends at its high watermark, not where
+                        the first open transaction begins */
 };
 
 /* Checks the -X properties alone; false (ERR_HALT) names the first that is refused. */

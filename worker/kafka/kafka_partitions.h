@@ -19,6 +19,7 @@ struct kafka_partition {
     struct tp tp;
     struct rd_kafka_queue_s *queue; /* NULL while it is not read */
     int64_t position;               /* no record below it may be delivered */
+    int64_t ended_at;               /* where the broker last reported the end; -1: nowhere yet */
     bool stopped;   /* something was wrong in the log: nothing more until assigned */
     bool stop_news; /* ... and the engine has not heard of it yet */
     bool suspect_news;

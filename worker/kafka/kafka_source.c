@@ -41,6 +41,7 @@ static enum read_result source_read(void *self, struct tp tp, struct record *ret
         if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
             if (message->offset > partition->position) /* behind control records */
                 partition->position = message->offset;
+            partition->ended_at = partition->position;
             *ret_end = partition->position;
             return READ_END;
         }
@@ -115,6 +116,7 @@ static bool prepare_partitions(struct kafka_source *source, const struct positio
             return err_set(err, ERR_RESOURCE, "queue", "no queue for %s[%d]", topic,
                            (int)tp.partition);
         partition->position = positions[i].offset;
+        partition->ended_at = -1;
         partition->stopped = false;
         partition->stop_news = false;
     }
@@ -163,6 +165,26 @@ static bool source_survey(void *self, const struct tp *tps, size_t count, struct
     struct kafka_source *source = self;
     return kafka_survey_start(&source->survey, source->rk, source->names, tps, count,
                               source->wake_fd, err);
+}
+
+/* -------------------------------------------------------------------------------- for people */
+
+struct kafka_log_view kafka_source_log(const struct kafka_source *source, struct tp tp)
+{
+    struct kafka_log_view view = { .high = -1 };
+    const struct kafka_partition *partition = kafka_partitions_find(&source->partitions, tp);
+    int64_t low, high;
+    if (partition == NULL || partition->queue == NULL || partition->stopped ||
+        rd_kafka_get_watermark_offsets(source->rk, source->names->topics[tp.topic], tp.partition,
+                                       &low, &high) != RD_KAFKA_RESP_ERR_NO_ERROR ||
+        high < 0)
+        return view;
+    view.high = high;
+    /* what waits in the queue is held back by us, not by a transaction */
+    view.withheld = partition->ended_at == partition->position && high > partition->position &&
+                    rd_kafka_queue_length(partition->queue) == 0;
+    view.position = partition->position;
+    return view;
 }
 
 /* -------------------------------------------------------------------------------- life cycle */

@@ -42,6 +42,19 @@ void kafka_source_free(struct kafka_source *source);
 
 struct source kafka_source_port(struct kafka_source *source);
 
+/*
+ * What the client knows of a log without asking. For people, never for decisions: it is as old as
+ * the last answer to a fetch, and while nothing is read (the database is away, the queue is full)
+ * none comes.
+ */
+struct kafka_log_view {
+    int64_t high;     /* the high watermark: its end, with what open transactions hold back; -1
+                         while it is not read, and before the first fetch */
+    bool withheld;    /* the broker gives nothing from `position` on, although there is something */
+    int64_t position; /* the next record to be read; set when `high` is */
+};
+struct kafka_log_view kafka_source_log(const struct kafka_source *source, struct tp tp);
+
 /* For the loop: readable when there may be news. */
 int kafka_source_fd(const struct kafka_source *source);
 void kafka_source_clear(struct kafka_source *source);
