@@ -1,18 +1,23 @@
 /*
  * What a real broker does not do on request: librdkafka's mock broker answers with errors.
  */
+#include "common/clock.h"
 #include "tests/kafka/rig.h"
+#include "worker/kafka/kafka_ask.h"
 #include "worker/kafka/kafka_publisher.h"
 
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define API_PRODUCE       0
 #define API_FETCH         1
+#define API_LIST_OFFSETS  2
 #define API_OFFSET_COMMIT 8
+#define API_OFFSET_FETCH  9
 
 struct mock {
     rd_kafka_t *rk;
@@ -169,6 +174,150 @@ static void test_source_goes_on_when_commits_are_refused(void **state)
     rig_release(&rig);
 }
 
+/* ---------------------------------------------------------------------- who asks, asks again */
+
+struct election {
+    rd_kafka_mock_cluster_t *cluster;
+    const char *topic;
+};
+
+static void *elect(void *argument)
+{
+    struct election *election = argument;
+    (void)usleep(1500 * 1000);
+    (void)rd_kafka_mock_partition_set_leader(election->cluster, election->topic, 0, 1);
+    return NULL;
+}
+
+/* Takes partition 0 its leader away, and gives it back in a while. */
+static pthread_t without_leader(struct election *election)
+{
+    pthread_t thread;
+    (void)rd_kafka_mock_partition_set_leader(election->cluster, election->topic, 0, -1);
+    assert_int_equal(pthread_create(&thread, NULL, elect, election), 0);
+    return thread;
+}
+
+static bool count_record(void *self, const struct record *record)
+{
+    int *count = self;
+    assert_int_equal(record->offset, (*count)++);
+    return true;
+}
+
+static void test_commands_wait_for_a_leader(void **state)
+{
+    struct mock *mock = *state;
+    struct rig rig;
+    struct err err = { 0 };
+    mock_rig(mock, &rig, "leader");
+    rig_produce(&rig, TOPIC_WRITES, 0, 0, 10);
+    struct election election = { mock->cluster, rig.names.topics[TOPIC_WRITES] };
+
+    pthread_t thread = without_leader(&election);
+    int64_t low = -1, high = -1;
+    if (!kafka_admin_log(rig.admin, election.topic, 0, &low, &high, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(low, 0);
+    assert_int_equal(high, 10);
+
+    int count = 0;
+    thread = without_leader(&election);
+    if (!kafka_read_range(&rig.options, election.topic, 0, 0, 10, count_record, &count, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(count, 10);
+    rig_release(&rig);
+}
+
+static void test_reading_goes_on_when_an_error_passes(void **state)
+{
+    struct mock *mock = *state;
+    struct rig rig;
+    struct err err = { 0 };
+    mock_rig(mock, &rig, "passing");
+    rig_produce(&rig, TOPIC_WRITES, 0, 0, 10);
+    rd_kafka_mock_push_request_errors(mock->cluster, API_FETCH, 2,
+                                      RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT,
+                                      RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    int count = 0;
+    const char *topic = rig.names.topics[TOPIC_WRITES];
+    if (!kafka_read_range(&rig.options, topic, 0, 0, 10, count_record, &count, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(count, 10);
+
+    /* a batch that cannot be read is no such thing */
+    rd_kafka_mock_push_request_errors(mock->cluster, API_FETCH, 1, RD_KAFKA_RESP_ERR_INVALID_MSG);
+    count = 0;
+    assert_false(kafka_read_range(&rig.options, topic, 0, 0, 10, count_record, &count, &err));
+    assert_string_equal(err.code, "INVALID_MSG");
+    rig_release(&rig);
+}
+
+static void test_commands_ask_again_for_the_end_of_a_log(void **state)
+{
+    struct mock *mock = *state;
+    struct rig rig;
+    struct err err = { 0 };
+    mock_rig(mock, &rig, "ends");
+    rig_produce(&rig, TOPIC_WRITES, 0, 0, 10);
+    const char *topic = rig.names.topics[TOPIC_WRITES];
+    rd_kafka_mock_push_request_errors(
+        mock->cluster, API_LIST_OFFSETS, 4, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+        RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART,
+        RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    int64_t low = -1, high = -1;
+    if (!kafka_admin_log(rig.admin, topic, 0, &low, &high, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(high, 10);
+
+    rd_kafka_mock_push_request_errors(mock->cluster, API_OFFSET_FETCH, 2,
+                                      RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+                                      RD_KAFKA_RESP_ERR_NOT_COORDINATOR);
+    int64_t committed = 0;
+    struct witness witness;
+    if (!kafka_admin_committed(rig.admin, topic, 0, &committed, &witness, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(committed, -1);
+
+    /* no right to it: that does not pass */
+    rd_kafka_mock_push_request_errors(mock->cluster, API_LIST_OFFSETS, 2,
+                                      RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
+                                      RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    assert_false(kafka_admin_log(rig.admin, topic, 0, &low, &high, &err));
+    assert_int_equal(err.action, ERR_HALT);
+    rig_release(&rig);
+}
+
+/* What waiting may mend, and what somebody has to. */
+static void test_what_a_question_without_answer_means(void **state)
+{
+    struct mock *mock = *state;
+    struct rig rig;
+    struct err err = { 0 };
+    int64_t low, high;
+    mock_rig(mock, &rig, "unanswered");
+    const char *topic = rig.names.topics[TOPIC_WRITES];
+    rd_kafka_conf_t *conf = kafka_conf_new(&rig.options, KAFKA_READER, &err);
+    rd_kafka_t *rk = kafka_client_start(conf, KAFKA_READER, &err);
+    assert_non_null(rk);
+
+    (void)rd_kafka_mock_partition_set_leader(mock->cluster, topic, 0, -1);
+    assert_false(kafka_ask_log(rk, topic, 0, 1000, &low, &high, &err));
+    assert_string_equal(err.code, "LEADER_NOT_AVAILABLE");
+    assert_int_equal(err.action, ERR_RETRY);
+    (void)rd_kafka_mock_partition_set_leader(mock->cluster, topic, 0, 1);
+
+    int64_t begun_ms = clock_now_ms();
+    assert_false(kafka_ask_log(rk, topic, 7, 60000, &low, &high, &err));
+    assert_int_equal(err.action, ERR_HALT);
+    assert_true(clock_now_ms() - begun_ms < 30000);
+    assert_non_null(strstr(err.text, topic));
+    rd_kafka_destroy(rk);
+    rig_release(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +325,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_source_reads_on_after_fetch_errors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_source_goes_on_when_commits_are_refused, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_commands_wait_for_a_leader, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_reading_goes_on_when_an_error_passes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_commands_ask_again_for_the_end_of_a_log, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_what_a_question_without_answer_means, setup, teardown),
     };
     cmocka_set_test_filter(getenv("ATTEMPTD_TEST_FILTER")); /* NULL for all */
     return cmocka_run_group_tests(tests, NULL, NULL);

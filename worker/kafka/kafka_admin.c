@@ -1,5 +1,7 @@
 #include "worker/kafka/kafka_admin.h"
 
+#include "common/clock.h"
+#include "worker/kafka/kafka_ask.h"
 #include "worker/kafka/kafka_error.h"
 #include "worker/kafka/kafka_witness.h"
 
@@ -95,8 +97,11 @@ bool kafka_admin_topic(struct kafka_admin *admin, const char *topic, struct kafk
     if (handle == NULL)
         return kafka_error_set(err, rd_kafka_last_error(), "cannot open the topic %s", topic);
     const struct rd_kafka_metadata *metadata;
-    rd_kafka_resp_err_t code =
-        rd_kafka_metadata(admin->rk, 0, handle, &metadata, KAFKA_ADMIN_TIMEOUT_MS);
+    const int64_t deadline_ms = clock_now_ms() + KAFKA_ADMIN_TIMEOUT_MS;
+    rd_kafka_resp_err_t code;
+    do {
+        code = rd_kafka_metadata(admin->rk, 0, handle, &metadata, KAFKA_ADMIN_TIMEOUT_MS);
+    } while (kafka_ask_again(code, deadline_ms));
     rd_kafka_topic_destroy(handle);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return kafka_error_set(err, code, "Kafka does not describe the topic %s: %s", topic,
@@ -106,25 +111,11 @@ bool kafka_admin_topic(struct kafka_admin *admin, const char *topic, struct kafk
     return answered;
 }
 
-static bool ask_log(rd_kafka_t *rk, const char *topic, int32_t partition, int64_t *ret_low,
-                    int64_t *ret_high, struct err *err)
-{
-    int64_t low, high;
-    rd_kafka_resp_err_t code =
-        rd_kafka_query_watermark_offsets(rk, topic, partition, &low, &high, KAFKA_ADMIN_TIMEOUT_MS);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return kafka_error_set(err, code,
-                               "Kafka does not say where the log of %s[%d] begins and ends: %s",
-                               topic, (int)partition, rd_kafka_err2str(code));
-    *ret_low = low;
-    *ret_high = high;
-    return true;
-}
-
 bool kafka_admin_log(struct kafka_admin *admin, const char *topic, int32_t partition,
                      int64_t *ret_low, int64_t *ret_high, struct err *err)
 {
-    return ask_log(admin->rk, topic, partition, ret_low, ret_high, err);
+    return kafka_ask_log(admin->rk, topic, partition, KAFKA_ADMIN_TIMEOUT_MS, ret_low, ret_high,
+                         err);
 }
 
 bool kafka_admin_high(struct kafka_admin *admin, const char *topic, int32_t partition,
@@ -133,7 +124,8 @@ bool kafka_admin_high(struct kafka_admin *admin, const char *topic, int32_t part
     int64_t low;
     if (admin->watcher == NULL)
         admin->watcher = client_new(admin->options, KAFKA_WATCHER, err);
-    return admin->watcher != NULL && ask_log(admin->watcher, topic, partition, &low, ret_high, err);
+    return admin->watcher != NULL && kafka_ask_log(admin->watcher, topic, partition,
+                                                   KAFKA_ADMIN_TIMEOUT_MS, &low, ret_high, err);
 }
 
 bool kafka_admin_committed(struct kafka_admin *admin, const char *topic, int32_t partition,
@@ -141,9 +133,13 @@ bool kafka_admin_committed(struct kafka_admin *admin, const char *topic, int32_t
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     (void)rd_kafka_topic_partition_list_add(list, topic, partition);
-    rd_kafka_resp_err_t code = rd_kafka_committed(admin->rk, list, KAFKA_ADMIN_TIMEOUT_MS);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
-        code = list->elems[0].err;
+    const int64_t deadline_ms = clock_now_ms() + KAFKA_ADMIN_TIMEOUT_MS;
+    rd_kafka_resp_err_t code;
+    do {
+        code = rd_kafka_committed(admin->rk, list, KAFKA_ADMIN_TIMEOUT_MS);
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+            code = list->elems[0].err;
+    } while (kafka_ask_again(code, deadline_ms));
     int64_t offset = list->elems[0].offset;
     struct witness witness = kafka_witness_get(&list->elems[0]);
     rd_kafka_topic_partition_list_destroy(list);

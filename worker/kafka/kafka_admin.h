@@ -1,8 +1,9 @@
 /*
  * Looking at a cluster and changing its topics, for doctor, status, audit and tests.
  *
- * Every call blocks for at most KAFKA_ADMIN_TIMEOUT_MS and fails with a sentence. Results are
- * plain values; strings that a callback gets are its own only while it runs.
+ * Every call blocks for about KAFKA_ADMIN_TIMEOUT_MS, asks again until then where that may help
+ * (kafka_ask.h), and fails with a sentence. Results are plain values; strings that a callback gets
+ * are its own only while it runs.
  */
 #ifndef WORKER_KAFKA_KAFKA_ADMIN_H
 #define WORKER_KAFKA_KAFKA_ADMIN_H

@@ -15,6 +15,13 @@
 
 enum err_action kafka_error_action(int code);
 
+/*
+ * True for what a broker or the client may say for a while although all is well: asked again, they
+ * say something else. A topic or partition that is unknown is among it, since librdkafka says so
+ * until it has heard of a leader.
+ */
+bool kafka_error_passes(int code);
+
 /* `code` is an rd_kafka_resp_err_t; its name becomes err->code. Returns false. */
 bool kafka_error_set(struct err *err, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -1,5 +1,7 @@
 #include "worker/kafka/kafka_reader.h"
 
+#include "common/clock.h"
+#include "worker/kafka/kafka_ask.h"
 #include "worker/kafka/kafka_error.h"
 #include "worker/kafka/kafka_message.h"
 
@@ -13,6 +15,8 @@ struct reading {
     struct tp tp;
     int64_t position, to;
     bool ended_early;
+    int64_t deadline_ms;        /* for the next record */
+    rd_kafka_resp_err_t passed; /* what Kafka said last instead of a record */
     kafka_take_record *take;
     void *self;
     struct kafka_headers headers;
@@ -21,12 +25,9 @@ struct reading {
 static bool find_bounds(struct reading *reading, int64_t from, struct err *err)
 {
     int64_t low, high;
-    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-        reading->rk, reading->topic, reading->tp.partition, &low, &high, TIMEOUT_MS);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return kafka_error_set(err, code,
-                               "Kafka does not say where the log of %s[%d] begins and ends: %s",
-                               reading->topic, (int)reading->tp.partition, rd_kafka_err2str(code));
+    if (!kafka_ask_log(reading->rk, reading->topic, reading->tp.partition, TIMEOUT_MS, &low, &high,
+                       err))
+        return false;
     reading->position = from == KAFKA_READ_BEGINNING ? low : from;
     reading->to = reading->to == KAFKA_READ_END ? high : reading->to;
     if (reading->position < reading->to && (reading->position < low || reading->to > high))
@@ -51,6 +52,12 @@ static bool assign(struct reading *reading, struct err *err)
                            (int)reading->tp.partition, rd_kafka_err2str(code));
 }
 
+static void heard(struct reading *reading)
+{
+    reading->deadline_ms = clock_now_ms() + TIMEOUT_MS;
+    reading->passed = RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
 static bool take_message(struct reading *reading, const rd_kafka_message_t *message,
                          struct err *err)
 {
@@ -61,16 +68,19 @@ static bool take_message(struct reading *reading, const rd_kafka_message_t *mess
         break;
     case RD_KAFKA_RESP_ERR__PARTITION_EOF:
         reading->position = message->offset;
-        return true;
-    case RD_KAFKA_RESP_ERR__TRANSPORT: /* the library connects again */
-    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+        heard(reading);
         return true;
     default:
+        if (kafka_error_passes(message->err)) { /* the library goes on from where it was */
+            reading->passed = message->err;
+            return true;
+        }
         return kafka_error_set(err, message->err, "reading %s[%d] at offset %lld: %s",
                                reading->topic, (int)reading->tp.partition,
                                (long long)reading->position, rd_kafka_message_errstr(message));
     }
     reading->position = message->offset + 1;
+    heard(reading);
     if (message->offset >= reading->to)
         return true;
     if (!kafka_message_map(message, reading->tp, &reading->headers, &record, &why))
@@ -80,18 +90,31 @@ static bool take_message(struct reading *reading, const rd_kafka_message_t *mess
     return true;
 }
 
+static bool nothing_came(const struct reading *reading, struct err *err)
+{
+    return err_set(err, ERR_RETRY, "timeout",
+                   "nothing came from %s[%d] at offset %lld for %d s%s%s: does its broker run? "
+                   "Then try again",
+                   reading->topic, (int)reading->tp.partition, (long long)reading->position,
+                   TIMEOUT_MS / 1000, reading->passed ? ", but " : "",
+                   reading->passed ? rd_kafka_err2str(reading->passed) : "");
+}
+
 static bool read_all(struct reading *reading, struct err *err)
 {
     bool ok = true;
+    heard(reading);
     while (ok && !reading->ended_early && reading->position < reading->to) {
-        rd_kafka_message_t *message = rd_kafka_consumer_poll(reading->rk, TIMEOUT_MS);
-        if (message == NULL)
-            return err_set(err, ERR_RETRY, "timeout",
-                           "nothing came from %s[%d] at offset %lld for %d s", reading->topic,
-                           (int)reading->tp.partition, (long long)reading->position,
-                           TIMEOUT_MS / 1000);
-        ok = take_message(reading, message, err);
-        rd_kafka_message_destroy(message);
+        int64_t left_ms = reading->deadline_ms - clock_now_ms();
+        /* whoever takes them may need longer for one than we wait for the next */
+        rd_kafka_message_t *message =
+            rd_kafka_consumer_poll(reading->rk, left_ms > 0 ? (int)left_ms : 0);
+        if (message != NULL) {
+            ok = take_message(reading, message, err);
+            rd_kafka_message_destroy(message);
+        } else if (left_ms <= 0) {
+            ok = nothing_came(reading, err);
+        }
     }
     return ok;
 }

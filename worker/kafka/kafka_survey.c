@@ -52,11 +52,15 @@ static bool ask_watermarks(struct kafka_survey_run *run)
                                              &facts->high, KAFKA_SURVEY_TIMEOUT_MS);
         if (given_up(run))
             return false;
-        if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-            return kafka_error_set(&run->err, code,
-                                   "Kafka does not say where the log of %s[%d] begins and ends: "
-                                   "%s; asking again",
-                                   topic, (int)facts->tp.partition, rd_kafka_err2str(code));
+        if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
+            continue;
+        (void)kafka_error_set(&run->err, code,
+                              "Kafka does not say where the log of %s[%d] begins and ends: %s; "
+                              "asking again",
+                              topic, (int)facts->tp.partition, rd_kafka_err2str(code));
+        if (run->err.action == ERR_HALT && kafka_error_passes(code))
+            run->err.action = ERR_RETRY; /* nobody has to mend anything */
+        return false;
     }
     return true;
 }
