@@ -305,8 +305,8 @@ static void test_what_a_question_without_answer_means(void **state)
 
     (void)rd_kafka_mock_partition_set_leader(mock->cluster, topic, 0, -1);
     assert_false(kafka_ask_log(rk, topic, 0, 1000, &low, &high, &err));
-    assert_string_equal(err.code, "LEADER_NOT_AVAILABLE");
-    assert_int_equal(err.action, ERR_RETRY);
+    assert_true(err.action == ERR_RETRY || err.action == ERR_LOST); /* 69, never 78 */
+    assert_non_null(strstr(err.text, "if it stays so"));
     (void)rd_kafka_mock_partition_set_leader(mock->cluster, topic, 0, 1);
 
     int64_t begun_ms = clock_now_ms();
@@ -314,6 +314,7 @@ static void test_what_a_question_without_answer_means(void **state)
     assert_int_equal(err.action, ERR_HALT);
     assert_true(clock_now_ms() - begun_ms < 30000);
     assert_non_null(strstr(err.text, topic));
+    assert_non_null(strstr(err.text, "'attemptd doctor'"));
     rd_kafka_destroy(rk);
     rig_release(&rig);
 }

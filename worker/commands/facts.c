@@ -82,16 +82,15 @@ static bool add_logs(json_t *facts, struct kafka_admin *admin, const char *topic
     json_int_t records = 0;
     bool whole = true;
     for (int32_t p = 0; p < count; p++) {
-        int64_t low = 0, stable = 0, end = 0;
-        if (!kafka_admin_log(admin, topic, p, &low, &stable, err) ||
-            !kafka_admin_high(admin, topic, p, &end, err)) {
+        struct kafka_log_ends ends;
+        if (!kafka_admin_ends(admin, topic, p, &ends, err)) {
             json_decref(logs);
             return false;
         }
-        records += end - low;
+        records += ends.high - ends.low;
         document_item(&whole, logs,
-                      json_pack("{s:I, s:I, s:I}", "low", (json_int_t)low, "stable_end",
-                                (json_int_t)stable, "end", (json_int_t)end));
+                      json_pack("{s:I, s:I, s:I}", "low", (json_int_t)ends.low, "stable_end",
+                                (json_int_t)ends.stable, "end", (json_int_t)ends.high));
     }
     document_member(&whole, facts, "records", json_integer(records));
     document_member(&whole, facts, "logs", logs);

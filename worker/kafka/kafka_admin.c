@@ -79,8 +79,8 @@ static bool topic_from(const struct rd_kafka_metadata *metadata, const char *top
         return true;
     }
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return kafka_error_set(err, code, "Kafka does not describe the topic %s: %s", topic,
-                               rd_kafka_err2str(code));
+        return kafka_error_set(err, code, "Kafka does not describe the topic %s: %s%s", topic,
+                               rd_kafka_err2str(code), kafka_error_advice(code));
     const struct rd_kafka_metadata_topic *found = &metadata->topics[0];
     *ret = (struct kafka_topic){
         .exists = true,
@@ -104,8 +104,8 @@ bool kafka_admin_topic(struct kafka_admin *admin, const char *topic, struct kafk
     } while (kafka_ask_again(code, deadline_ms));
     rd_kafka_topic_destroy(handle);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return kafka_error_set(err, code, "Kafka does not describe the topic %s: %s", topic,
-                               rd_kafka_err2str(code));
+        return kafka_error_set(err, code, "Kafka does not describe the topic %s: %s%s", topic,
+                               rd_kafka_err2str(code), kafka_error_advice(code));
     bool answered = topic_from(metadata, topic, ret, err);
     rd_kafka_metadata_destroy(metadata);
     return answered;
@@ -118,14 +118,22 @@ bool kafka_admin_log(struct kafka_admin *admin, const char *topic, int32_t parti
                          err);
 }
 
-bool kafka_admin_high(struct kafka_admin *admin, const char *topic, int32_t partition,
-                      int64_t *ret_high, struct err *err)
+bool kafka_admin_ends(struct kafka_admin *admin, const char *topic, int32_t partition,
+                      struct kafka_log_ends *ret, struct err *err)
 {
-    int64_t low;
+    int64_t low, high;
+    struct kafka_log_ends ends;
     if (admin->watcher == NULL)
         admin->watcher = client_new(admin->options, KAFKA_WATCHER, err);
-    return admin->watcher != NULL && kafka_ask_log(admin->watcher, topic, partition,
-                                                   KAFKA_ADMIN_TIMEOUT_MS, &low, ret_high, err);
+    /* the high watermark first: what is written between two questions is no open transaction */
+    if (admin->watcher == NULL ||
+        !kafka_ask_log(admin->watcher, topic, partition, KAFKA_ADMIN_TIMEOUT_MS, &low, &high,
+                       err) ||
+        !kafka_admin_log(admin, topic, partition, &ends.low, &ends.stable, err))
+        return false;
+    ends.high = high > ends.stable ? high : ends.stable;
+    *ret = ends;
+    return true;
 }
 
 bool kafka_admin_committed(struct kafka_admin *admin, const char *topic, int32_t partition,
@@ -144,9 +152,9 @@ bool kafka_admin_committed(struct kafka_admin *admin, const char *topic, int32_t
     struct witness witness = kafka_witness_get(&list->elems[0]);
     rd_kafka_topic_partition_list_destroy(list);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
-        return kafka_error_set(err, code,
-                               "Kafka does not say what the group has committed for %s[%d]: %s",
-                               topic, (int)partition, rd_kafka_err2str(code));
+        return kafka_error_set(
+            err, code, "Kafka does not say what the group has committed for %s[%d]: %s%s", topic,
+            (int)partition, rd_kafka_err2str(code), kafka_error_advice(code));
     *ret_offset = offset < 0 ? -1 : offset;
     *ret_witness = witness;
     return true;

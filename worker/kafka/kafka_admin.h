@@ -47,12 +47,17 @@ bool kafka_admin_topic(struct kafka_admin *admin, const char *topic, struct kafk
 bool kafka_admin_log(struct kafka_admin *admin, const char *topic, int32_t partition,
                      int64_t *ret_low, int64_t *ret_high, struct err *err);
 
-/*
- * The high watermark: the end with what open transactions hold back. For showing: who waits until
- * something gets there may wait for ever.
- */
-bool kafka_admin_high(struct kafka_admin *admin, const char *topic, int32_t partition,
-                      int64_t *ret_high, struct err *err);
+/* Both ends of a log. */
+struct kafka_log_ends {
+    int64_t low;
+    int64_t stable; /* where it ends for a reader, as above */
+    int64_t high;   /* the high watermark, not before `stable`: what lies between them is a
+                       transaction that is open, and what waits behind it */
+};
+
+/* For showing: who waits until something gets to the high watermark may wait for ever. */
+bool kafka_admin_ends(struct kafka_admin *admin, const char *topic, int32_t partition,
+                      struct kafka_log_ends *ret, struct err *err);
 
 /* What the group of the options has committed (-1 for nothing), and the witness beside it. */
 bool kafka_admin_committed(struct kafka_admin *admin, const char *topic, int32_t partition,

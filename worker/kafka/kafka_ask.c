@@ -96,6 +96,6 @@ bool kafka_ask_log(struct rd_kafka_s *rk, const char *topic, int32_t partition, 
         return true;
     }
     return kafka_error_set(err, code,
-                           "Kafka does not say where the log of %s[%d] begins and ends: %s", topic,
-                           (int)partition, rd_kafka_err2str(code));
+                           "Kafka does not say where the log of %s[%d] begins and ends: %s%s",
+                           topic, (int)partition, rd_kafka_err2str(code), kafka_error_advice(code));
 }

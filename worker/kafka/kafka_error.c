@@ -77,6 +77,34 @@ bool kafka_error_passes(int code)
     }
 }
 
+const char *kafka_error_advice(int code)
+{
+    switch (code) {
+    case RD_KAFKA_RESP_ERR__TRANSPORT:
+    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+    case RD_KAFKA_RESP_ERR__RESOLVE:
+    case RD_KAFKA_RESP_ERR__TIMED_OUT:
+        return "; if it stays so: do the brokers run, and can this machine reach them?";
+    case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
+    case RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION:
+        return "; if it stays so: is the broker down that leads the partition?";
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+        return "; was the topic deleted, or is it another cluster? 'attemptd doctor' looks";
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+        return "; grant this client its rights on the topic (DESCRIBE, and READ or WRITE)";
+    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+        return "; grant this client READ on the group (ATTEMPTD_GROUP)";
+    case RD_KAFKA_RESP_ERR__BAD_MSG:
+    case RD_KAFKA_RESP_ERR__BAD_COMPRESSION:
+    case RD_KAFKA_RESP_ERR_INVALID_MSG:
+        return "; the broker's copy is damaged: another replica may have it whole";
+    default:
+        return "";
+    }
+}
+
 bool kafka_error_set(struct err *err, int code, const char *format, ...)
 {
     /* A failure for which the library has no code is one all the same. */

@@ -22,6 +22,12 @@ enum err_action kafka_error_action(int code);
  */
 bool kafka_error_passes(int code);
 
+/*
+ * What to do about it, to be put behind the library's own words: "; grant ...", or "" where those
+ * say enough.
+ */
+const char *kafka_error_advice(int code);
+
 /* `code` is an rd_kafka_resp_err_t; its name becomes err->code. Returns false. */
 bool kafka_error_set(struct err *err, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

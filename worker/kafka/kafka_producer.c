@@ -21,8 +21,9 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *report, void *
     }
     producer->counts.failed++;
     (void)kafka_error_set(&producer->counts.last_failure, report->err,
-                          "a message for %s was not delivered: %s",
-                          rd_kafka_topic_name(report->rkt), rd_kafka_err2str(report->err));
+                          "a message for %s was not delivered: %s%s",
+                          rd_kafka_topic_name(report->rkt), rd_kafka_err2str(report->err),
+                          kafka_error_advice(report->err));
 }
 
 struct kafka_producer *kafka_producer_new(const struct kafka_options *options, struct err *err)

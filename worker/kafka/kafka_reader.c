@@ -75,9 +75,10 @@ static bool take_message(struct reading *reading, const rd_kafka_message_t *mess
             reading->passed = message->err;
             return true;
         }
-        return kafka_error_set(err, message->err, "reading %s[%d] at offset %lld: %s",
+        return kafka_error_set(err, message->err, "reading %s[%d] at offset %lld: %s%s",
                                reading->topic, (int)reading->tp.partition,
-                               (long long)reading->position, rd_kafka_message_errstr(message));
+                               (long long)reading->position, rd_kafka_message_errstr(message),
+                               kafka_error_advice(message->err));
     }
     reading->position = message->offset + 1;
     heard(reading);

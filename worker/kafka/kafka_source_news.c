@@ -105,8 +105,14 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
         (void)err_set(&err, ERR_BUG, "fatal",
                       "the Kafka client cannot go on and must be started again: %s", text);
         break;
-    case RD_KAFKA_RESP_ERR__TRANSPORT:
     case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+        source->suspect_news = true;
+        (void)kafka_error_set(&err, code,
+                              "no Kafka broker can be reached, trying again: %s%s; events wait "
+                              "in Kafka meanwhile",
+                              reason, kafka_error_advice(code));
+        break;
+    case RD_KAFKA_RESP_ERR__TRANSPORT:
     case RD_KAFKA_RESP_ERR__RESOLVE:
         source->suspect_news = true;
         (void)kafka_error_set(&err, code, "lost a Kafka broker, trying to get back: %s", reason);
@@ -223,7 +229,7 @@ void kafka_source_take_error(struct kafka_source *source, struct kafka_partition
                              const rd_kafka_message_t *message)
 {
     const char *topic = source->names->topics[partition->tp.topic];
-    char text[200], key[300];
+    char text[sizeof partition->err.text], key[300];
     switch (message->err) {
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
@@ -240,8 +246,8 @@ void kafka_source_take_error(struct kafka_source *source, struct kafka_partition
     }
     (void)snprintf(key, sizeof key, "%s/%s/%d", rd_kafka_err2name(message->err), topic,
                    (int)partition->tp.partition);
-    (void)snprintf(text, sizeof text, "reading %s[%d]: %s", topic, (int)partition->tp.partition,
-                   rd_kafka_message_errstr(message));
+    (void)snprintf(text, sizeof text, "reading %s[%d]: %s%s", topic, (int)partition->tp.partition,
+                   rd_kafka_message_errstr(message), kafka_error_advice(message->err));
     trouble(source, key, message->err, text);
     /* a positive code is the broker's answer to a fetch, which is repeated; a negative one is the
      * library's own, which may have passed over records */

@@ -56,8 +56,9 @@ static bool ask_watermarks(struct kafka_survey_run *run)
             continue;
         (void)kafka_error_set(&run->err, code,
                               "Kafka does not say where the log of %s[%d] begins and ends: %s; "
-                              "asking again",
-                              topic, (int)facts->tp.partition, rd_kafka_err2str(code));
+                              "asking again%s",
+                              topic, (int)facts->tp.partition, rd_kafka_err2str(code),
+                              kafka_error_advice(code));
         if (run->err.action == ERR_HALT && kafka_error_passes(code))
             run->err.action = ERR_RETRY; /* nobody has to mend anything */
         return false;
@@ -85,8 +86,8 @@ static bool ask_committed(struct kafka_survey_run *run)
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return kafka_error_set(&run->err, code,
                                "Kafka does not say which offsets the group has committed: %s; "
-                               "asking again",
-                               rd_kafka_err2str(code));
+                               "asking again%s",
+                               rd_kafka_err2str(code), kafka_error_advice(code));
     return true;
 }
 
@@ -196,9 +197,11 @@ enum kafka_survey_state kafka_survey_poll(struct kafka_survey *survey, struct er
         int64_t waited_ms = clock_now_ms() - atomic_load(&survey->run->asked_ms);
         if (waited_ms < KAFKA_SURVEY_GIVE_UP_MS || !leave_behind(survey))
             return KAFKA_SURVEY_BUSY;
-        (void)err_set(ret_err, ERR_LOST, "survey",
-                      "Kafka has not said for %lld s where the logs begin and end; asking again",
-                      (long long)waited_ms / 1000);
+        (void)err_set(
+            ret_err, ERR_LOST, "survey",
+            "Kafka has not said for %lld s where the logs begin and end; asking again: do the "
+            "brokers run, and can this machine reach them?",
+            (long long)waited_ms / 1000);
         return KAFKA_SURVEY_FAILED;
     }
     enum kafka_survey_state state = KAFKA_SURVEY_DONE;
