@@ -2,6 +2,7 @@
 #include "worker/commands/doctor.h"
 #include "worker/commands/facts.h"
 #include "worker/commands/kafka_setup.h"
+#include "worker/commands/withheld.h"
 #include "worker/kafka/kafka_reader.h"
 
 #include <stdio.h>
@@ -136,7 +137,7 @@ static int check_topic(struct examination *e, const char *topic, bool input)
     return t.partition_count;
 }
 
-/* ----------------------------------------------------------------------------- partitioner */
+/* ------------------------------------------------------------------- logs and partitioner */
 
 struct sample {
     int partition_count;
@@ -154,17 +155,43 @@ static bool take_record(void *self, const struct record *record)
     return true;
 }
 
-/* The last records of each partition show whether all producers agree on where keys belong. */
-static void check_partitioner(struct examination *e, const char *topic, int partition_count)
+/* False when it cannot be read at present. */
+static bool check_log(struct examination *e, const char *topic, int32_t partition,
+                      struct kafka_log_ends *ret)
+{
+    struct err err;
+    if (!kafka_admin_ends(e->admin, topic, partition, ret, &err)) {
+        if (err.action == ERR_HALT)
+            finding_add(e->findings, FINDING_FAIL, AREA, NULL, "%s", err.text);
+        else
+            finding_unreachable(e->findings, AREA, err.text);
+        return false;
+    }
+    if (ret->high > ret->stable) {
+        char step[WITHHELD_STEP_MAX];
+        withheld_next_step(step, topic, partition, ret->stable);
+        finding_add(e->findings, FINDING_WARN, AREA, step,
+                    "%lld records of %s[%d] wait behind a producer's open transaction, which "
+                    "begins at offset %lld",
+                    (long long)(ret->high - ret->stable), topic, (int)partition,
+                    (long long)ret->stable);
+    }
+    return true;
+}
+
+/* Each log; and its last records show whether all producers agree on where keys belong. */
+static void check_logs(struct examination *e, const char *topic, int partition_count)
 {
     struct sample sample = { .partition_count = partition_count };
     for (int32_t p = 0; p < partition_count; p++) {
-        int64_t low = 0, end = 0;
+        struct kafka_log_ends log;
         struct err err;
-        if (!kafka_admin_log(e->admin, topic, p, &low, &end, &err) || end == low)
-            continue;
-        int64_t from = end - low > SAMPLE_RECORDS ? end - SAMPLE_RECORDS : low;
-        if (!kafka_read_range(e->options, topic, p, from, end, take_record, &sample, &err)) {
+        if (!check_log(e, topic, p, &log))
+            return; /* others would make us wait as long */
+        int64_t from =
+            log.stable - log.low > SAMPLE_RECORDS ? log.stable - SAMPLE_RECORDS : log.low;
+        if (from < log.stable &&
+            !kafka_read_range(e->options, topic, p, from, log.stable, take_record, &sample, &err)) {
             finding_add(e->findings, FINDING_WARN, AREA, NULL, "cannot read %s: %s", topic,
                         err.text);
             return;
@@ -209,9 +236,9 @@ static void check_all(struct examination *e)
                     "%s has %d partitions, %s has %d", e->settings->topics[TOPIC_WRITES], writes,
                     e->settings->topics[TOPIC_ACTIVITY], activity);
     if (writes > 0)
-        check_partitioner(e, e->settings->topics[TOPIC_WRITES], writes);
+        check_logs(e, e->settings->topics[TOPIC_WRITES], writes);
     if (activity > 0)
-        check_partitioner(e, e->settings->topics[TOPIC_ACTIVITY], activity);
+        check_logs(e, e->settings->topics[TOPIC_ACTIVITY], activity);
 }
 
 void doctor_kafka(struct findings *findings, const struct settings *settings, bool fix)

@@ -32,6 +32,8 @@ expect 0 attemptd status >status.txt
 sed -nE "s/^!  ([^ ]+) ([0-9]+): .*a producer's transaction begins .* --start-offset ([0-9]+)'.*/\1 \2 \3/p" \
     status.txt >open.txt
 [ -s open.txt ] || fail "status does not say what is wrong"
+expect 0 attemptd doctor >doctor.txt
+says 'wait behind a producer.s open transaction' doctor.txt || fail "doctor does not say what is wrong"
 while read -r topic partition offset; do
     kafka_tool TransactionsCommand abort --topic "$topic" --partition "$partition" \
         --start-offset "$offset" </dev/null
