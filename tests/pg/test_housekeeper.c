@@ -26,13 +26,15 @@ struct fixture {
     bool confirm; /* at once */
     bool refuse;  /* publish() says: not now */
     uint64_t last_news;
+    int64_t balance_interval_ms; /* 0: 30 */
     int months_kept, dropped;
     int submits, finished; /* published, and told */
     struct sql_submit last_submit;
     enum housekeeper_jobs jobs;
     int changes, views, refreshed, failed, partitions, unconfirmed, troubles;
-    int balances;       /* told */
-    int64_t difference; /* in the last */
+    int balances;                   /* told */
+    struct housekeeper_note ledger; /* the last one; its pointers are gone */
+    int64_t difference;             /* in the last */
     int64_t last_revision, last_refresh;
     char last_view[64], last_error[256];
 };
@@ -71,6 +73,7 @@ static void note(void *self, const struct housekeeper_note *note)
         note->partition == 2) {
         f->balances++;
         f->difference = note->number;
+        f->ledger = *note;
     }
     if (note->err)
         (void)snprintf(f->last_error, sizeof f->last_error, "%s", note->err->text);
@@ -120,7 +123,7 @@ static struct housekeeper *new_housekeeper(struct fixture *f)
         .session = housekeeper_session_options(),
         .interval_ms = 20,
         .confirm_timeout_ms = 300,
-        .balance_interval_ms = 30,
+        .balance_interval_ms = f->balance_interval_ms ? f->balance_interval_ms : 30,
         .months_ahead = 2,
         .months_kept = f->months_kept,
         .self = f,
@@ -508,6 +511,41 @@ static int64_t weigh(struct fixture *f, const char *sql)
     return f->difference;
 }
 
+static void test_where_the_ledger_stands_is_told(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(weigh(f, "INSERT INTO ingest_progress (topic, partition, generation, "
+                              "first_offset, next_offset, published_offset) "
+                              "VALUES ('balance', 2, 3, 0, 40, 40)"),
+                     0);
+    assert_int_equal(f->ledger.generation, 3);
+    assert_int_equal(f->ledger.next_offset, 40);
+    int64_t put_back_ms = clock_now_ms();
+    (void)weigh(
+        f,
+        "UPDATE ingest_progress SET next_offset = 30, published_offset = 30 WHERE topic = 'balance'");
+    assert_int_equal(f->ledger.next_offset, 30);
+    assert_true(f->ledger.asked_ms >= put_back_ms);
+}
+
+static void test_a_new_session_looks_at_the_ledger_at_once(void **state)
+{
+    struct fixture *f = *state;
+    sql_ok(f->db, "INSERT INTO ingest_progress (topic, partition, first_offset, next_offset, "
+                  "published_offset) VALUES ('balance', 2, 0, 40, 40)");
+    housekeeper_free(f->hk);
+    f->balance_interval_ms = 3600000;
+    f->hk = new_housekeeper(f);
+    until(f, &f->balances, f->balances + 1);
+    int told = f->balances;
+    idle(f, 200);
+    assert_int_equal(f->balances, told);
+    sql_ok(f->db, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> "
+                  "pg_backend_pid() AND datname = current_database()");
+    until(f, &f->balances, told + 1);
+    assert_true(f->troubles > 0);
+}
+
 /* Conservation as it is seen live: somebody has been at the tables by hand. */
 static void test_what_is_out_of_balance_is_told(void **state)
 {
@@ -573,6 +611,8 @@ int main(void)
         TEST(test_old_activity_goes_also_outside_the_partitions),
         TEST(test_a_missing_month_gets_a_partition),
         TEST(test_a_refresh_by_hand_is_published_by_a_worker),
+        TEST(test_where_the_ledger_stands_is_told),
+        TEST(test_a_new_session_looks_at_the_ledger_at_once),
         TEST(test_what_is_out_of_balance_is_told),
         TEST(test_two_workers_share_the_work),
         TEST(test_it_comes_back_after_a_lost_connection),

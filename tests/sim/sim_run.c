@@ -105,6 +105,10 @@ static void act(struct sim_run *run, int action, unsigned left_out)
     } else {
         sim->now_ms += sim_one_in(sim, 20) ? sim_below(sim, 1500) : 1 + sim_below(sim, 15);
     }
+    reseed(sim, action, 3);
+    struct sim_worker *looks = &run->workers[sim_below(sim, run->worker_count)];
+    if (sim_one_in(sim, 8) && looks->alive && sim->now_ms >= looks->frozen_until)
+        worker_look(looks);
     reseed(sim, action, 2);
     if (sim_one_in(sim, run->rough) && !(left_out & EDIT_FAULT))
         run_fault(run);

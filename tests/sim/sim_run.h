@@ -11,6 +11,13 @@
 #include "tests/sim/sim_store.h"
 #include "worker/engine/engine.h"
 
+/* What a worker's housekeeper has read of the ledger; its answer may take a while. */
+struct sim_look {
+    bool taken;
+    int64_t asked_ms;
+    struct db_progress progress[SIM_TPS];
+};
+
 struct sim_worker {
     struct sim_run *run;
     int number;
@@ -28,6 +35,7 @@ struct sim_worker {
     struct sim_store store;
     struct sim_publisher publisher;
     struct sim_fair fair;
+    struct sim_look look;
     struct sim_backend backends[STORE_BACKENDS];
 };
 
@@ -73,6 +81,9 @@ bool sim_run(struct sim_run *run, uint64_t seed, bool verbose, uint64_t cover[CO
 /* Parts of it (sim_worker.c, sim_faults.c). */
 void worker_start(struct sim_worker *worker);
 void worker_step(struct sim_worker *worker);
+
+/* Half a look of its housekeeper at the ledger: the question, or the answer. */
+void worker_look(struct sim_worker *worker);
 void worker_reap(struct sim_worker *worker); /* the process is gone */
 bool worker_has_news(const struct sim_worker *worker);
 void run_rebalance(struct sim_run *run);

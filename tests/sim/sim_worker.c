@@ -76,6 +76,7 @@ void worker_start(struct sim_worker *worker)
     worker->calls_until_crash = 0;
     worker->frozen_until = worker->wake_ms = 0;
     worker->fair = (struct sim_fair){ 0 };
+    worker->look.taken = false;
     sim_source_init(&worker->source, sim, &run->log, &run->db);
     sim_store_init(&worker->store, &run->db, worker->backends);
     sim_publisher_init(&worker->publisher, sim, &run->oracle);
@@ -116,6 +117,23 @@ void worker_reap(struct sim_worker *worker)
     worker->alive = false;
     /* The group notices at once, or when the session times out. */
     worker->run->rebalance_at = sim->now_ms + 1 + (sim_one_in(sim, 2) ? 0 : sim_below(sim, 300));
+}
+
+void worker_look(struct sim_worker *worker)
+{
+    struct sim *sim = &worker->run->sim;
+    struct sim_look *look = &worker->look;
+    if (!look->taken) {
+        look->asked_ms = sim->now_ms;
+        memcpy(look->progress, worker->run->db.progress, sizeof look->progress);
+        look->taken = true;
+        return;
+    }
+    look->taken = false;
+    for (int tp = 0; tp < SIM_TPS; tp++)
+        if (look->progress[tp].exists)
+            engine_ledger_seen(worker->engine, sim_tp(tp), look->progress[tp].generation,
+                               look->progress[tp].next, look->asked_ms);
 }
 
 void worker_step(struct sim_worker *worker)

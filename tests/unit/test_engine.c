@@ -298,6 +298,35 @@ static void test_a_ledger_that_was_put_back_halts_its_worker(void **state)
     assert_int_equal(row->witness.next_offset, 11);
 }
 
+static void seen_elsewhere(struct engine_rig *rig, int64_t next_offset, int64_t asked_ms)
+{
+    engine_ledger_seen(rig->engine, (struct tp){ TOPIC_WRITES, 0 }, 1, next_offset, asked_ms);
+    engine_rig_run(rig, 3000);
+}
+
+/* Nothing more comes into the log, so nothing would be written that finds it out. */
+static void test_a_ledger_that_was_put_back_is_noticed_in_silence(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct rig_partition *row = log_of(rig, TOPIC_WRITES);
+    row->end = 10;
+    engine_rig_start(rig);
+    int64_t before_ms = rig->now_ms;
+    engine_rig_run(rig, 3000);
+    assert_int_equal(row->next, 10);
+    int64_t epoch = row->epoch;
+    seen_elsewhere(rig, 10, rig->now_ms); /* as it should be */
+    seen_elsewhere(rig, 4, before_ms);    /* asked before the commit: no wonder */
+    assert_int_equal(row->epoch, epoch);
+
+    row->next = row->published = 7;
+    engine_rig_run(rig, 60000);
+    assert_string_equal(halt_of(rig, TOPIC_WRITES), "");
+    seen_elsewhere(rig, 7, rig->now_ms);
+    assert_string_equal(halt_of(rig, TOPIC_WRITES), "ledger_behind");
+    assert_int_equal(row->next, 7);
+}
+
 static void test_a_ledger_that_was_put_back_halts_a_new_worker(void **state)
 {
     struct engine_rig *rig = *state;
@@ -726,6 +755,7 @@ int main(void)
         TEST(test_a_batch_that_is_too_much_gets_smaller),
         TEST(test_a_lasting_halt_disturbs_nobody),
         TEST(test_a_ledger_that_was_put_back_halts_its_worker),
+        TEST(test_a_ledger_that_was_put_back_is_noticed_in_silence),
         TEST(test_a_ledger_that_was_put_back_halts_a_new_worker),
         TEST(test_a_ledger_that_was_put_ahead_halts),
         TEST(test_group_offsets_without_a_newer_witness_are_ignored),

@@ -337,11 +337,22 @@ static bool publish_view(void *self, const struct housekeeper_news *news)
     return herald_publish(&w->views_due.herald, news);
 }
 
+/* What a housekeeper reads of the ledger is news to the engine where nothing is written. */
+static void note_ledger(struct worker *w, const struct housekeeper_note *note)
+{
+    for (int topic = 0; topic < TOPIC_COUNT; topic++)
+        if (bytes_equal(note->name, bytes_of(w->settings->topics[topic])))
+            engine_ledger_seen(w->engine, (struct tp){ (enum topic)topic, note->partition },
+                               note->generation, note->next_offset, note->asked_ms);
+}
+
 static void note_news(void *self, const struct housekeeper_note *note)
 {
     struct worker *w = self;
     w->journal.news = true;
     views_note(&w->views, note);
+    if (note->kind == HOUSEKEEPER_BALANCE)
+        note_ledger(w, note);
 }
 
 static bool make_housekeepers(struct worker *w, uint64_t seed, struct err *err)

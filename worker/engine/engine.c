@@ -149,6 +149,15 @@ void engine_start_over(struct engine *engine, struct partition *partition)
     leave_running(engine, partition, PARTITION_SURVEYING);
 }
 
+void engine_ledger_seen(struct engine *engine, struct tp tp, int64_t generation,
+                        int64_t next_offset, int64_t asked_ms)
+{
+    struct partition *partition = partition_find(&engine->partitions, tp);
+    if (partition != NULL && partition_reads(partition) && partition->witness_at_ms < asked_ms &&
+        witness_is_ahead(&partition->witness, generation, next_offset))
+        partition->suspected = true;
+}
+
 static bool is_of_the_database(const char *reason)
 {
     return strcmp(reason, "data_errors") == 0 || strcmp(reason, "schema") == 0;

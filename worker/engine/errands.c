@@ -163,7 +163,7 @@ static void claimed_one(struct engine *engine, struct partition *partition,
         halt_behind(engine, partition, claim);
         return;
     }
-    partition_witness(partition, claim->generation, claim->next_offset);
+    partition_witness(partition, claim->generation, claim->next_offset, engine->now_ms);
     if (claim->next_offset < partition->log_low) {
         engine_halt_for(engine, partition, "log_start",
                         "the ledger reads on at offset %lld, but the log begins at %lld: what was "

@@ -200,7 +200,7 @@ static void advance(struct engine *engine)
             partition->ledger.generation != move->generation)
             continue;
         partition->next_offset = move->new_next;
-        partition_witness(partition, move->generation, move->new_next);
+        partition_witness(partition, move->generation, move->new_next, engine->now_ms);
         engine->group_is_behind = true;
         if (partition->published_noted < move->published)
             partition->published_noted = move->published;

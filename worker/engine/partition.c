@@ -60,8 +60,10 @@ void partition_set(struct partition *partition, enum partition_state state)
         partition->assigned = false;
 }
 
-void partition_witness(struct partition *partition, int64_t generation, int64_t next_offset)
+void partition_witness(struct partition *partition, int64_t generation, int64_t next_offset,
+                       int64_t now_ms)
 {
+    partition->witness_at_ms = now_ms;
     if (!witness_is_ahead(&partition->witness, generation, next_offset))
         partition->witness = (struct witness){ true, generation, next_offset };
 }

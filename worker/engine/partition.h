@@ -34,6 +34,7 @@ struct partition {
     int64_t committed;
     struct witness witness; /* of the group's offset, or of what was committed here since */
     bool witness_told;      /* the group has it */
+    int64_t witness_at_ms;  /* when we saw the ledger last */
 
     bool has_anchor; /* of the last applied record */
     struct anchor anchor;
@@ -77,7 +78,8 @@ static inline bool partition_in_ledger(const struct partition *partition)
 }
 
 /* The ledger was seen here: a commit, or a claim, which shows only what is committed. */
-void partition_witness(struct partition *partition, int64_t generation, int64_t next_offset);
+void partition_witness(struct partition *partition, int64_t generation, int64_t next_offset,
+                       int64_t now_ms);
 
 /* The group's. False when this worker knows better. */
 bool partition_take_witness(struct partition *partition, const struct witness *witness);

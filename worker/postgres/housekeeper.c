@@ -261,7 +261,9 @@ static void give_up_round(struct housekeeper *hk, int64_t delay_ms)
 static void on_failed(struct housekeeper *hk, const struct err *err)
 {
     bool connected = pg_session_connected(hk->session);
-    if (hk->phase == WEIGHING) /* the partitions have their turn in the next cycle */
+    if (!connected) /* who answers then may know less */
+        hk->balance_at_ms = INT64_MIN;
+    else if (hk->phase == WEIGHING) /* the partitions have their turn in the next cycle */
         hk->balance_at_ms = hk->now_ms + hk->options.balance_interval_ms;
     bool partitions = hk->phase == MAKING_PARTITION || hk->phase == DROPPING_PARTITION ||
                       hk->phase == EXPIRING_ACTIVITY;

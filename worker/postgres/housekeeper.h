@@ -10,7 +10,8 @@
  *   published, and fills in both once that is confirmed. Published again, an outcome is the same.
  * - makes partitions for activity ahead of time, step by step where events have to be sorted out of
  *   the default one, and drops old ones if told to.
- * - weighs the ledger against the tables of outcomes: conservation as a live figure.
+ * - weighs the ledger against the tables of outcomes: conservation as a live figure. At once when
+ *   the session was made anew, because another server may have answered.
  *
  * One job at a time, in turns; a worker has two housekeepers, so that news does not wait for a
  * refresh that takes minutes (`jobs`). Failures are told and tried again with backoff; nothing here
@@ -76,7 +77,8 @@ enum housekeeper_note_kind {
     HOUSEKEEPER_SUBMITS,        /* number: so many submits by SQL were finished */
     HOUSEKEEPER_PARTITION,      /* name: a partition was made */
     HOUSEKEEPER_DROPPED,        /* name: a partition was dropped */
-    HOUSEKEEPER_BALANCE,        /* name: a topic; partition; number: the difference, always 0 */
+    HOUSEKEEPER_BALANCE,        /* name: a topic; partition; number: the difference, always 0;
+                                   generation, next_offset: the ledger's, asked at asked_ms */
     HOUSEKEEPER_UNCONFIRMED,    /* publishing takes too long; it will be tried again */
     HOUSEKEEPER_TROUBLE         /* err; tried again in number ms */
 };
@@ -87,6 +89,7 @@ struct housekeeper_note {
     int32_t partition;
     int64_t number;
     int64_t duration_ms;
+    int64_t generation, next_offset, asked_ms;
     const struct err *err;
 };
 

@@ -104,7 +104,10 @@ static bool on_balance(void *self, const struct pg_result *result, struct err *e
                                                .kind = HOUSEKEEPER_BALANCE,
                                                .name = pg_get_bytes(result, i, 0),
                                                .partition = (int32_t)pg_get_int8(result, i, 1),
-                                               .number = pg_get_int8(result, i, 2) });
+                                               .number = pg_get_int8(result, i, 2),
+                                               .generation = pg_get_int8(result, i, 3),
+                                               .next_offset = pg_get_int8(result, i, 4),
+                                               .asked_ms = hk->balance_at_ms });
     return true;
 }
 
