@@ -160,7 +160,13 @@ class Halts:
     def strike_ledger(self, plan, since):
         # First the one that may miss.
         order = sorted(plan.items(), key=lambda item: item[1] in breaks.EDITS)
-        options = {partition: breaks.edit(self, name, partition) for partition, name in order}
+        options = {}
+        for partition, name in order:
+            options[partition] = breaks.edit(self, name, partition)
+            if name not in breaks.EDITS:
+                # It froze the workers, and the group may divide anew: the next owner of a ledger
+                # that is put back would know no more of it than was noted a second ago.
+                self.at_rest()
         for partition, name in plan.items():
             self.expect(since, HALTS[name][1], {(self.topic, partition)})
         self.stand_still({(self.topic, partition) for partition in plan})
