@@ -105,7 +105,8 @@ static bool create(struct examination *e, const char *topic, bool input)
     int32_t partitions = single ? 1 : (int32_t)e->settings->partitions;
     if (!kafka_admin_create(e->admin, topic, partitions, settings, input ? 2 : 0, &err)) {
         finding_add(e->findings, FINDING_FAIL, AREA,
-                    "create it yourself, or allow CreateTopics to this client", "%s", err.text);
+                    "try again, create it yourself, or allow CreateTopics to this client", "%s",
+                    err.text);
         return false;
     }
     finding_add(e->findings, FINDING_FIXED, AREA, NULL, "topic %s created with %d partitions",
