@@ -314,8 +314,8 @@ static void mutate(struct rng *rng, char *text, size_t *len, size_t size)
         "\\/",
         "//",
     };
-    const char *bit = bits[rng_below(rng, sizeof bits / sizeof bits[0])];
-    size_t n = strlen(bit), at = rng_below(rng, *len + 1);
+    struct bytes bit = bytes_of(bits[rng_below(rng, sizeof bits / sizeof bits[0])]);
+    size_t at = rng_below(rng, *len + 1);
     if (rng_below(rng, 4) == 0 && *len > 0) { /* a byte goes or changes */
         at %= *len;
         if (rng_below(rng, 2) == 0)
@@ -324,11 +324,11 @@ static void mutate(struct rng *rng, char *text, size_t *len, size_t size)
             memmove(text + at, text + at + 1, --*len - at);
         return;
     }
-    if (*len + n >= size)
+    if (*len + bit.len >= size)
         return;
-    memmove(text + at + n, text + at, *len - at);
-    memcpy(text + at, bit, n);
-    *len += n;
+    memmove(text + at + bit.len, text + at, *len - at);
+    memcpy(text + at, bit.ptr, bit.len);
+    *len += bit.len;
 }
 
 static bool accepted(struct bytes answers, struct arena *arena, struct attempt_write *ret)
