@@ -74,6 +74,9 @@ stop_worker() { # [PID]
     [ "$rc" = 0 ] || fail "attemptd run ended with $rc after SIGTERM"
 }
 
+# A build with sanitizers keeps what was freed for a while, so its size says nothing.
+is_sanitized() { grep -q __asan_init "$build/attemptd"; }
+
 # GET of a page of the last worker; prints status line and body.
 page() { # PATH
     (

@@ -43,7 +43,7 @@ echo "8 rounds of 500 in $more flushes"
 [ "$more" -le 30 ] || fail "the batches of a slow database are small: 4000 records in $more flushes"
 peak=$(awk '/VmHWM/ { print $2 }' "/proc/$worker/status")
 echo "at most $peak kB resident"
-((peak < 145000)) || fail "with 112 MB to use it held $peak kB"
+((peak < 145000)) || is_sanitized || fail "with 112 MB to use it held $peak kB"
 stop_worker
 [ "$(sql "SELECT count(*) || ' ' || min(version) || ' ' || max(version) FROM attempts")" = "500 97 97" ] ||
     fail "the attempts are not where 96 saves lead"
