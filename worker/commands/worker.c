@@ -511,8 +511,12 @@ int worker_run(const struct worker_options *options, bool *ret_restart)
     loop(&w);
     *ret_restart = w.restart && !options->supervised->on && !w.at_once;
     int64_t took_ms = w.stop_at_ms == 0 ? 0 : now_ms(&w) - w.stop_at_ms;
-    if (!w.at_once && took_ms < LEAVE_MAX_MS)
+    bool in_order = !w.at_once && took_ms < LEAVE_MAX_MS;
+    if (in_order)
         release(&w);
     log_line(w.log, LEVEL_INFO, "worker ends", FIELDS(FIELD_INT("exit_code", w.code)));
+    /* The clients' threads are still at work with what our callers would take away. */
+    if (!in_order && !*ret_restart)
+        _exit(w.code);
     return w.code;
 }

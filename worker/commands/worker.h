@@ -22,7 +22,8 @@ struct worker_options {
 
 /*
  * Runs until a signal, the supervisor, --drain or wrong settings end it. Returns the exit code;
- * *ret_restart says that the process should be started anew (only without a supervisor).
+ * *ret_restart says that the process should be started anew (only without a supervisor). When there
+ * is no time to wait for threads (a second signal, an end that takes too long), it does not return.
  */
 int worker_run(const struct worker_options *options, bool *ret_restart);
 

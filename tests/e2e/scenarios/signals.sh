@@ -25,6 +25,9 @@ kill "$worker"
 sleep 0.5
 kill "$worker" 2>/dev/null || true
 wait_gone "$worker" 5 || fail "a second SIGTERM did not end the worker at once"
+rc=0
+wait "$worker" || rc=$?
+[ $rc = 143 ] || fail "a second SIGTERM ended the worker with $rc"
 exec 4>&-
 wait "$holder"
 
