@@ -46,7 +46,8 @@ struct supervisor {
     struct rng rng;
     int64_t begun_ms, stop_at_ms; /* stop_at_ms: 0 until somebody wants an end */
     uint64_t restarts;
-    int code; /* the worst so far */
+    int code;    /* the worst so far */
+    bool killed; /* those who did not end */
     bool done;
 };
 
@@ -368,7 +369,9 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
             start_or_retry(s, &s->children[i]);
     }
     if (s->stop_at_ms != 0 && now >= s->stop_at_ms && any_child(s)) {
-        log_line(s->options->log, LEVEL_ERROR, "workers that do not end are killed", NULL);
+        if (!s->killed)
+            log_line(s->options->log, LEVEL_ERROR, "workers that do not end are killed", NULL);
+        s->killed = true;
         kill_all(s);
     }
 }
