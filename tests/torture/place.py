@@ -60,9 +60,13 @@ class Place:
         for topic in topics:
             for partition in range(PARTITIONS):
                 words += ["-t", "%s%s:%d:-1" % (self.prefix, topic, partition)]
-        out = subprocess.run(words, check=True, timeout=60, stdout=subprocess.PIPE,
-                             stderr=subprocess.DEVNULL, text=True).stdout
-        return sum(int(line.split()[-1]) for line in out.splitlines())
+        for patience in range(19, -1, -1):  # a busy machine's broker may be away for a moment
+            run = subprocess.run(words, check=patience == 0, timeout=60, text=True,
+                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            if run.returncode == 0:
+                break
+            time.sleep(1)
+        return sum(int(line.split()[-1]) for line in run.stdout.splitlines())
 
     def topics(self):
         out = subprocess.run(["kcat", "-b", self.brokers, "-L"], check=True, timeout=60,
