@@ -27,7 +27,8 @@ ROWS = (
     ("F32", "too many connections", "that it is recognised: unit test_sqlstate", None),
     ("F33", "failover that loses commits", "e2e failover (a real standby), gap; simulator", None),
     ("F34", "commit not replicated (01000)", "pg test_store_ledger", "with a real replica"),
-    ("F35", "connected to a standby (25006)", "e2e failover; unit test_sqlstate", None),
+    ("F35", "connected to a standby (25006)", "e2e failover: libpq turns it away; the code itself:"
+     " unit test_sqlstate", None),
     ("F36", "database restored to an older state", "e2e gap; simulator", None),
     ("F37", "ledger row deleted, ahead, back", "e2e gap (by --force), halts", None),
     ("F38", "topic made anew", "e2e gap; kafka test_source; simulator", None),

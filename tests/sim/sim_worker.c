@@ -134,6 +134,7 @@ void worker_look(struct sim_worker *worker)
         if (look->progress[tp].exists)
             engine_ledger_seen(worker->engine, sim_tp(tp), look->progress[tp].generation,
                                look->progress[tp].next, look->asked_ms);
+    engine_ledger_looked(worker->engine, look->asked_ms);
 }
 
 void worker_step(struct sim_worker *worker)

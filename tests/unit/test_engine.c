@@ -300,7 +300,11 @@ static void test_a_ledger_that_was_put_back_halts_its_worker(void **state)
 
 static void seen_elsewhere(struct engine_rig *rig, int64_t next_offset, int64_t asked_ms)
 {
-    engine_ledger_seen(rig->engine, (struct tp){ TOPIC_WRITES, 0 }, 1, next_offset, asked_ms);
+    for (int topic = TOPIC_WRITES; topic <= TOPIC_ACTIVITY; topic++)
+        if (next_offset >= 0)
+            engine_ledger_seen(rig->engine, (struct tp){ (enum topic)topic, 0 }, 1, next_offset,
+                               asked_ms);
+    engine_ledger_looked(rig->engine, asked_ms);
     engine_rig_run(rig, 3000);
 }
 
@@ -325,6 +329,24 @@ static void test_a_ledger_that_was_put_back_is_noticed_in_silence(void **state)
     seen_elsewhere(rig, 7, rig->now_ms);
     assert_string_equal(halt_of(rig, TOPIC_WRITES), "ledger_behind");
     assert_int_equal(row->next, 7);
+}
+
+/* Put back to before the partition had a row: the claim makes one. */
+static void test_a_ledger_that_is_gone_is_noticed_in_silence(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct rig_partition *row = log_of(rig, TOPIC_WRITES);
+    row->end = 10;
+    engine_rig_start(rig);
+    engine_rig_run(rig, 3000);
+    assert_int_equal(row->next, 10);
+    row->exists = false;
+    row->next = row->published = 0;
+    engine_rig_run(rig, 60000);
+    assert_string_equal(halt_of(rig, TOPIC_WRITES), "");
+    seen_elsewhere(rig, -1, rig->now_ms);
+    assert_string_equal(halt_of(rig, TOPIC_WRITES), "ledger_behind");
+    assert_int_equal(row->next, 0);
 }
 
 static void test_a_ledger_that_was_put_back_halts_a_new_worker(void **state)
@@ -756,6 +778,7 @@ int main(void)
         TEST(test_a_lasting_halt_disturbs_nobody),
         TEST(test_a_ledger_that_was_put_back_halts_its_worker),
         TEST(test_a_ledger_that_was_put_back_is_noticed_in_silence),
+        TEST(test_a_ledger_that_is_gone_is_noticed_in_silence),
         TEST(test_a_ledger_that_was_put_back_halts_a_new_worker),
         TEST(test_a_ledger_that_was_put_ahead_halts),
         TEST(test_group_offsets_without_a_newer_witness_are_ignored),

@@ -125,6 +125,9 @@ void views_note(struct views *views, const struct housekeeper_note *note)
     case HOUSEKEEPER_BALANCE:
         weigh(views, note);
         return;
+    case HOUSEKEEPER_LEDGER:
+    case HOUSEKEEPER_LOOKED:
+        return; /* for the engine */
     case HOUSEKEEPER_UNCONFIRMED:
         log_note(views, LEVEL_WARN, "Kafka does not confirm news of the views; it is tried again",
                  note);

@@ -343,16 +343,20 @@ static void note_ledger(struct worker *w, const struct housekeeper_note *note)
     for (int topic = 0; topic < TOPIC_COUNT; topic++)
         if (bytes_equal(note->name, bytes_of(w->settings->topics[topic])))
             engine_ledger_seen(w->engine, (struct tp){ (enum topic)topic, note->partition },
-                               note->generation, note->next_offset, note->asked_ms);
+                               note->generation, note->number, note->asked_ms);
 }
 
 static void note_news(void *self, const struct housekeeper_note *note)
 {
     struct worker *w = self;
-    w->journal.news = true;
-    views_note(&w->views, note);
-    if (note->kind == HOUSEKEEPER_BALANCE)
+    if (note->kind == HOUSEKEEPER_LEDGER) {
         note_ledger(w, note);
+    } else if (note->kind == HOUSEKEEPER_LOOKED) {
+        engine_ledger_looked(w->engine, note->asked_ms);
+    } else {
+        w->journal.news = true;
+        views_note(&w->views, note);
+    }
 }
 
 static bool make_housekeepers(struct worker *w, uint64_t seed, struct err *err)

@@ -153,9 +153,18 @@ void engine_ledger_seen(struct engine *engine, struct tp tp, int64_t generation,
                         int64_t next_offset, int64_t asked_ms)
 {
     struct partition *partition = partition_find(&engine->partitions, tp);
-    if (partition != NULL && partition_reads(partition) && partition->witness_at_ms < asked_ms &&
-        witness_is_ahead(&partition->witness, generation, next_offset))
-        partition->suspected = true;
+    if (partition != NULL && !witness_is_ahead(&partition->witness, generation, next_offset))
+        partition->seen_asked_ms = asked_ms;
+}
+
+void engine_ledger_looked(struct engine *engine, int64_t asked_ms)
+{
+    for (size_t i = 0; i < engine->partitions.count; i++) {
+        struct partition *partition = &engine->partitions.items[i];
+        if (partition_in_ledger(partition) && partition_reads(partition) &&
+            partition->witness_at_ms < asked_ms && partition->seen_asked_ms != asked_ms)
+            partition->suspected = true;
+    }
 }
 
 static bool is_of_the_database(const char *reason)

@@ -35,6 +35,7 @@ struct partition {
     struct witness witness; /* of the group's offset, or of what was committed here since */
     bool witness_told;      /* the group has it */
     int64_t witness_at_ms;  /* when we saw the ledger last */
+    int64_t seen_asked_ms;  /* another session, asked then, saw it no older than that */
 
     bool has_anchor; /* of the last applied record */
     struct anchor anchor;

@@ -8,6 +8,7 @@
 #define CONFIRM_TIMEOUT_MS    30000
 #define MONTHS_AHEAD          2
 #define BALANCE_INTERVAL_MS   30000
+#define LOOK_INTERVAL_MS      5000
 #define BALANCE_PAUSE         50 /* so many times as long as it took */
 #define PARTITION_INTERVAL_MS (INT64_C(60) * 60 * 1000)
 #define PARTITION_RETRY_MS    1000
@@ -154,11 +155,25 @@ static void start_round(struct housekeeper *hk)
         round_take_changes(hk);
 }
 
+/* Before all that may take long: it finds out that the database was put back. */
+static void look_or_start_round(struct housekeeper *hk)
+{
+    if (hk->options.jobs != HOUSEKEEPER_VIEWS && hk->now_ms >= hk->look_at_ms)
+        round_look(hk);
+    else
+        start_round(hk);
+}
+
 /* The round of this phase has ended well. */
 static void on_done(struct housekeeper *hk)
 {
     switch (hk->phase) {
     case CONNECTING:
+        round_look(hk);
+        break;
+    case LOOKING:
+        tell(hk, (struct housekeeper_note){ .kind = HOUSEKEEPER_LOOKED, .asked_ms = hk->asked_ms });
+        hk->look_at_ms = hk->now_ms + hk->options.ledger_interval_ms;
         start_round(hk);
         break;
     case TAKING_CHANGES:
@@ -261,9 +276,7 @@ static void give_up_round(struct housekeeper *hk, int64_t delay_ms)
 static void on_failed(struct housekeeper *hk, const struct err *err)
 {
     bool connected = pg_session_connected(hk->session);
-    if (!connected) /* who answers then may know less */
-        hk->balance_at_ms = INT64_MIN;
-    else if (hk->phase == WEIGHING) /* the partitions have their turn in the next cycle */
+    if (hk->phase == WEIGHING) /* the partitions have their turn in the next cycle */
         hk->balance_at_ms = hk->now_ms + hk->options.balance_interval_ms;
     bool partitions = hk->phase == MAKING_PARTITION || hk->phase == DROPPING_PARTITION ||
                       hk->phase == EXPIRING_ACTIVITY;
@@ -295,7 +308,7 @@ static void on_failed(struct housekeeper *hk, const struct err *err)
 static void start_cycle(struct housekeeper *hk)
 {
     if (pg_session_connected(hk->session)) {
-        start_round(hk);
+        look_or_start_round(hk);
     } else {
         pg_session_connect(hk->session);
         hk->phase = CONNECTING;
@@ -355,6 +368,8 @@ struct housekeeper *housekeeper_new(const struct housekeeper_options *options)
         hk->options.confirm_timeout_ms = CONFIRM_TIMEOUT_MS;
     if (hk->options.balance_interval_ms <= 0)
         hk->options.balance_interval_ms = BALANCE_INTERVAL_MS;
+    if (hk->options.ledger_interval_ms <= 0)
+        hk->options.ledger_interval_ms = LOOK_INTERVAL_MS;
     if (hk->options.months_ahead <= 0)
         hk->options.months_ahead = MONTHS_AHEAD;
     hk->backoff = (struct backoff){ .base_ms = BACKOFF_BASE_MS, .cap_ms = BACKOFF_CAP_MS };

@@ -10,8 +10,9 @@
  *   published, and fills in both once that is confirmed. Published again, an outcome is the same.
  * - makes partitions for activity ahead of time, step by step where events have to be sorted out of
  *   the default one, and drops old ones if told to.
- * - weighs the ledger against the tables of outcomes: conservation as a live figure. At once when
- *   the session was made anew, because another server may have answered.
+ * - weighs the ledger against the tables of outcomes: conservation as a live figure.
+ * - says where the ledger stands, every 5 s and as the first thing on a new session, behind which
+ *   there may be another server.
  *
  * One job at a time, in turns; a worker has two housekeepers, so that news does not wait for a
  * refresh that takes minutes (`jobs`). Failures are told and tried again with backoff; nothing here
@@ -77,8 +78,9 @@ enum housekeeper_note_kind {
     HOUSEKEEPER_SUBMITS,        /* number: so many submits by SQL were finished */
     HOUSEKEEPER_PARTITION,      /* name: a partition was made */
     HOUSEKEEPER_DROPPED,        /* name: a partition was dropped */
-    HOUSEKEEPER_BALANCE,        /* name: a topic; partition; number: the difference, always 0;
-                                   generation, next_offset: the ledger's, asked at asked_ms */
+    HOUSEKEEPER_BALANCE,        /* name: a topic; partition; number: the difference, always 0 */
+    HOUSEKEEPER_LEDGER,         /* name: a topic; partition; generation; number: next_offset */
+    HOUSEKEEPER_LOOKED,         /* these were all of the ledger */
     HOUSEKEEPER_UNCONFIRMED,    /* publishing takes too long; it will be tried again */
     HOUSEKEEPER_TROUBLE         /* err; tried again in number ms */
 };
@@ -89,13 +91,14 @@ struct housekeeper_note {
     int32_t partition;
     int64_t number;
     int64_t duration_ms;
-    int64_t generation, next_offset, asked_ms;
+    int64_t generation;
+    int64_t asked_ms; /* LEDGER, LOOKED: what was known before, the answer shows */
     const struct err *err;
 };
 
 enum housekeeper_jobs {
     HOUSEKEEPER_ALL,  /* all of it, in turns */
-    HOUSEKEEPER_NEWS, /* foreign changes and submits: what others wait for */
+    HOUSEKEEPER_NEWS, /* foreign changes, submits, the ledger: what others wait for */
     HOUSEKEEPER_VIEWS /* views and partitions: what takes its time */
 };
 
@@ -105,6 +108,7 @@ struct housekeeper_options {
     int64_t interval_ms;               /* between two looks at the database; 0: 1000 */
     int64_t confirm_timeout_ms;        /* 0: 30000 */
     int64_t balance_interval_ms;       /* 0: 30000 */
+    int64_t ledger_interval_ms;        /* 0: 5000 */
     int months_ahead;                  /* of activity partitions; 0: 2 */
     int months_kept;                   /* 0: for ever */
     uint64_t seed;                     /* of the jitter */

@@ -104,10 +104,22 @@ static bool on_balance(void *self, const struct pg_result *result, struct err *e
                                                .kind = HOUSEKEEPER_BALANCE,
                                                .name = pg_get_bytes(result, i, 0),
                                                .partition = (int32_t)pg_get_int8(result, i, 1),
-                                               .number = pg_get_int8(result, i, 2),
-                                               .generation = pg_get_int8(result, i, 3),
-                                               .next_offset = pg_get_int8(result, i, 4),
-                                               .asked_ms = hk->balance_at_ms });
+                                               .number = pg_get_int8(result, i, 2) });
+    return true;
+}
+
+static bool on_ledger(void *self, const struct pg_result *result, struct err *err)
+{
+    const struct housekeeper *hk = self;
+    (void)err;
+    for (size_t i = 0; hk->options.note != NULL && i < pg_row_count(result); i++)
+        hk->options.note(hk->options.self, &(struct housekeeper_note){
+                                               .kind = HOUSEKEEPER_LEDGER,
+                                               .name = pg_get_bytes(result, i, 0),
+                                               .partition = (int32_t)pg_get_int8(result, i, 1),
+                                               .generation = pg_get_int8(result, i, 2),
+                                               .number = pg_get_int8(result, i, 3),
+                                               .asked_ms = hk->asked_ms });
     return true;
 }
 
@@ -141,6 +153,13 @@ static void enter(struct housekeeper *hk, enum housekeeper_phase phase)
     hk->found = false;
     pg_session_sync(hk->session);
     hk->phase = phase;
+}
+
+void round_look(struct housekeeper *hk)
+{
+    hk->asked_ms = hk->now_ms;
+    send(hk, "housekeeper_ledger.sql", on_ledger);
+    enter(hk, LOOKING);
 }
 
 void round_take_changes(struct housekeeper *hk)

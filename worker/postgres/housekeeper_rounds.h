@@ -20,7 +20,8 @@
 /* Each is a round on the session, but for the two that wait for the publisher and for resting. */
 enum housekeeper_phase {
     RESTING,            /* until rest_until_ms */
-    CONNECTING,         /* → TAKING_CHANGES */
+    CONNECTING,         /* → LOOKING */
+    LOOKING,            /* at the ledger, when it is time → TAKING_CHANGES */
     TAKING_CHANGES,     /* → PUBLISHING_CHANGES, or without any TAKING_SUBMITS */
     PUBLISHING_CHANGES, /* → DELETING_CHANGES, or too late UNDOING */
     DELETING_CHANGES,   /* → TAKING_CHANGES */
@@ -53,6 +54,8 @@ struct housekeeper {
     int64_t rest_until_ms;
     int64_t partitions_at_ms; /* when to look after the partitions next */
     int64_t balance_at_ms;    /* when to weigh next */
+    int64_t look_at_ms;       /* when to look at the ledger next */
+    int64_t asked_ms;         /* when it was looked at last */
 
     uint64_t news_number; /* of the last news */
     bool confirmed;       /* that news has arrived */
@@ -74,6 +77,7 @@ struct housekeeper {
 };
 
 /* Each sends a round and enters its phase. */
+void round_look(struct housekeeper *hk);
 void round_take_changes(struct housekeeper *hk);
 void round_delete_changes(struct housekeeper *hk);
 void round_take_submits(struct housekeeper *hk); /* in the transaction of take_changes */

@@ -1,11 +1,10 @@
 -- Conservation, in one snapshot: by how much the ledger's counters differ from each other and from
 -- the tables of outcomes. What was simply applied, by far the most, has no rows to be counted.
--- Gives topic, partition, the difference, which is always 0, and where the ledger stands.
+-- Gives topic, partition, and the difference, which is always 0.
 SELECT p.topic, p.partition::bigint,
        abs(p.records - p.applied - p.duplicate - p.stale - p.late - p.dead) +
        abs(p.stale - r.stale) + abs(p.late - r.late) + abs(p.dead - d.dead) +
-       r.outside + d.outside,
-       p.generation, p.next_offset
+       r.outside + d.outside
 FROM ingest_progress p
 CROSS JOIN LATERAL (
     SELECT count(*) FILTER (WHERE outcome = 'stale') AS stale,
