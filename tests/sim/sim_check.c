@@ -26,6 +26,17 @@ static bool is_dead_for(const struct db_outcome_row *row, enum reason reason)
     return row != NULL && row->outcome == OUTCOME_DEAD && row->reason == reason;
 }
 
+static bool sent_twice(struct sim_log *log, uint32_t event)
+{
+    int found = 0;
+    for (int tp = 0; tp < SIM_TPS; tp++)
+        for (int64_t offset = log->tps[tp].low; offset < log->tps[tp].high; offset++) {
+            const struct sim_record *record = sim_log_at(log, sim_tp(tp), offset);
+            found += record != NULL && !record->meaning.poison && record->meaning.event == event;
+        }
+    return found > 1;
+}
+
 /*
  * A letter for a constraint is right when the database has refused this very record, and would
  * refuse it still. Dead is looked for first: when another session changes the row between the
@@ -40,8 +51,9 @@ static bool constraint_refused(const struct sim_db *db, const struct meaning *me
     if (meaning->refused == REFUSE_NEVER || refusal->first_at < 0)
         return false;
     /* What was refused first may be too far ahead once an earlier record is dead as well. */
-    return refusal->first_at != revision || refusal->last_at != revision ||
-           verdict->outcome == OUTCOME_APPLIED || verdict->reason == REASON_VERSION_JUMP ||
+    bool moved = refusal->last_at != revision ||
+                 (refusal->first_at != revision && sent_twice(db->log, meaning->event));
+    return moved || verdict->outcome == OUTCOME_APPLIED || verdict->reason == REASON_VERSION_JUMP ||
            (meaning->refused == REFUSE_CLOSE &&
             (verdict->outcome == OUTCOME_STALE || verdict->outcome == OUTCOME_LATE));
 }
