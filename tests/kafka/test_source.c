@@ -188,12 +188,14 @@ static void wait_for_view(const struct kafka_source *source, struct kafka_log_vi
 {
     struct kafka_log_view view = kafka_source_log(source, writes_0);
     for (int tries = 0; tries < 200; tries++) {
-        if (view.high == wanted.high && view.withheld == wanted.withheld)
+        if (view.high == wanted.high && view.at_end == wanted.at_end &&
+            view.withheld == wanted.withheld)
             break;
         (void)usleep(50000);
         view = kafka_source_log(source, writes_0);
     }
     assert_int_equal(view.high, wanted.high);
+    assert_int_equal(view.at_end, wanted.at_end);
     assert_int_equal(view.withheld, wanted.withheld);
     assert_int_equal(view.position, wanted.position);
 }
@@ -214,11 +216,12 @@ static void test_source_sees_past_an_open_transaction(void **state)
     rig_assign(source, writes_0, 0);
     rig_read_run(source, writes_0, 0, 9);
     assert_int_equal(rig_read(source, writes_0, &record, &end), READ_END);
-    wait_for_view(source, (struct kafka_log_view){ .high = 10, .position = 10 });
+    wait_for_view(source, (struct kafka_log_view){ .high = 10, .at_end = true, .position = 10 });
 
     transaction_open(rk, rig.names.topics[TOPIC_WRITES], "10");
     rig_produce(&rig, TOPIC_WRITES, 0, 11, 3);
-    wait_for_view(source, (struct kafka_log_view){ .high = 14, .withheld = true, .position = 10 });
+    wait_for_view(source, (struct kafka_log_view){
+                              .high = 14, .at_end = true, .withheld = true, .position = 10 });
     /* whoever asks the broker: readers may wait for the one, people are shown the other */
     const char *topic = rig.names.topics[TOPIC_WRITES];
     struct err err;
@@ -237,7 +240,7 @@ static void test_source_sees_past_an_open_transaction(void **state)
     rig_read_run(source, writes_0, 10, 13);
     assert_int_equal(rig_read(source, writes_0, &record, &end), READ_END);
     assert_int_equal(end, 15);
-    wait_for_view(source, (struct kafka_log_view){ .high = 15, .position = 15 });
+    wait_for_view(source, (struct kafka_log_view){ .high = 15, .at_end = true, .position = 15 });
     rig_assign(source, writes_1, 0);
     assert_int_equal(kafka_source_log(source, writes_0).high, -1); /* not read: old news */
     rd_kafka_destroy(rk);

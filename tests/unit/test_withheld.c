@@ -131,6 +131,61 @@ static void test_who_does_not_read_knows_nothing(void **state)
     (void)lines(night, 1);
 }
 
+/* The high watermark is an old one then, and what was read is read again. */
+static void test_a_start_over_is_no_end(void **state)
+{
+    struct night *night = *state;
+    see(night, 61, true, 37);
+    see(night, 5, false, 30); /* assigned, and reading */
+    see(night, 5, false, 37); /* there again, the end not seen yet */
+    see(night, 61, true, 37);
+    (void)lines(night, 1);
+    see(night, 1, false, 38);
+    assert_non_null(strstr(lines(night, 2), "has ended"));
+}
+
+static void test_a_minute_goes_on_across_a_start_over(void **state)
+{
+    struct night *night = *state;
+    see(night, 40, true, 37);
+    see(night, 5, false, 30);
+    see(night, 16, true, 37);
+    (void)lines(night, 1);
+}
+
+/* A log that was cut off before the place never gets past it. */
+static void test_an_end_with_nothing_behind_it_is_one(void **state)
+{
+    struct night *night = *state;
+    struct kafka_log_view cut = { .high = 20, .at_end = true, .position = 20 };
+    see(night, 61, true, 37);
+    withheld_note(&night->withheld, writes_4, &cut);
+    assert_non_null(strstr(lines(night, 2), "has ended"));
+    assert_int_equal(night->withheld.count, 0);
+}
+
+static void test_what_went_to_others_is_forgotten(void **state)
+{
+    struct night *night = *state;
+    struct kafka_log_view view = { .high = 50, .at_end = true, .withheld = true, .position = 37 };
+    struct partition_status kept[] = { { .tp = { TOPIC_WRITES, 2 } },
+                                       { .tp = { TOPIC_ACTIVITY, 5 } },
+                                       { .tp = { TOPIC_WRITES, WITHHELD_MAX - 1 } } };
+    for (int i = 0; i < 2; i++, night->now_ms += WITHHELD_TOLD_AFTER_MS)
+        for (int32_t p = 0; p < WITHHELD_MAX; p++)
+            withheld_note(&night->withheld, (struct tp){ TOPIC_WRITES, p }, &view);
+    withheld_keep(&night->withheld, kept, sizeof kept / sizeof *kept);
+    (void)lines(night, WITHHELD_MAX);
+    assert_int_equal(night->withheld.count, 2);
+
+    struct tp next = { TOPIC_ACTIVITY, 5 };
+    withheld_note(&night->withheld, next, &view);
+    night->now_ms += WITHHELD_TOLD_AFTER_MS;
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
+        withheld_note(&night->withheld, kept[i].tp, &view); /* two of them told before */
+    (void)lines(night, WITHHELD_MAX + 1);
+}
+
 static void test_more_partitions_than_there_is_room_for(void **state)
 {
     struct night *night = *state;
@@ -139,7 +194,7 @@ static void test_more_partitions_than_there_is_room_for(void **state)
         for (int32_t p = 0; p < 2 * WITHHELD_MAX; p++)
             withheld_note(&night->withheld, (struct tp){ TOPIC_WRITES, p }, &view);
     (void)lines(night, WITHHELD_MAX);
-    view.withheld = false;
+    view = (struct kafka_log_view){ .high = 50, .at_end = true, .position = 50 };
     for (int32_t p = 0; p < 2 * WITHHELD_MAX; p++)
         withheld_note(&night->withheld, (struct tp){ TOPIC_WRITES, p }, &view);
     (void)lines(night, 2 * WITHHELD_MAX);
@@ -153,6 +208,10 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_what_moves_is_not_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_does_not_read_knows_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_start_over_is_no_end, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_minute_goes_on_across_a_start_over, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_end_with_nothing_behind_it_is_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_went_to_others_is_forgotten, setup, teardown),
         cmocka_unit_test_setup_teardown(test_more_partitions_than_there_is_room_for, setup,
                                         teardown),
     };

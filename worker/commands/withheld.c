@@ -49,12 +49,18 @@ static struct withheld_log *find(struct withheld *withheld, struct tp tp)
     return NULL;
 }
 
-/* It is over, or another one begins. */
 static void forget(struct withheld *withheld, struct withheld_log *log)
 {
-    if (log->told)
-        tell_end(withheld, log);
     *log = withheld->logs[--withheld->count];
+}
+
+/*
+ * After a start-over it is read again from before, and the high watermark is still the one that was
+ * heard last: until it gets on, or to an end with nothing behind it, nothing is known.
+ */
+static bool is_over(const struct withheld_log *log, const struct kafka_log_view *view)
+{
+    return view->position > log->position || (view->at_end && view->high == view->position);
 }
 
 void withheld_note(struct withheld *withheld, struct tp tp, const struct kafka_log_view *view)
@@ -63,20 +69,35 @@ void withheld_note(struct withheld *withheld, struct tp tp, const struct kafka_l
     struct withheld_log *log = find(withheld, tp);
     if (view->high < 0)
         return; /* not being read: nothing is known either way */
-    if (log != NULL && (!view->withheld || log->position != view->position)) {
+    if (log != NULL && is_over(log, view)) {
+        if (log->told)
+            tell_end(withheld, log);
         forget(withheld, log);
         log = NULL;
     }
     if (!view->withheld)
         return;
-    if (log == NULL && withheld->count < WITHHELD_MAX) {
+    bool begins = log == NULL && withheld->count < WITHHELD_MAX;
+    if (begins)
         log = &withheld->logs[withheld->count++];
+    if (begins || (log != NULL && view->position < log->position)) /* a log that was cut */
         *log = (struct withheld_log){ .tp = tp, .position = view->position, .since_ms = now_ms };
-    }
     if (log == NULL || log->told || now_ms - log->since_ms < WITHHELD_TOLD_AFTER_MS)
         return;
     log->told = true;
     tell(withheld, log, view->high);
+}
+
+void withheld_keep(struct withheld *withheld, const struct partition_status *partitions,
+                   size_t count)
+{
+    for (size_t i = withheld->count; i-- > 0;) {
+        bool ours = false;
+        for (size_t p = 0; p < count && !ours; p++)
+            ours = tp_equal(partitions[p].tp, withheld->logs[i].tp);
+        if (!ours)
+            forget(withheld, &withheld->logs[i]);
+    }
 }
 
 void withheld_look(struct withheld *withheld, const struct engine *engine,
@@ -88,6 +109,7 @@ void withheld_look(struct withheld *withheld, const struct engine *engine,
     withheld->look_next_ms = now_ms + LOOK_MS;
     struct engine_status status;
     engine_status(engine, &status);
+    withheld_keep(withheld, status.partitions, status.partition_count);
     for (size_t i = 0; i < status.partition_count; i++) {
         struct kafka_log_view view = kafka_source_log(source, status.partitions[i].tp);
         withheld_note(withheld, status.partitions[i].tp, &view);

@@ -5,7 +5,9 @@
  * calls the place where it began the end of the log, to every reader of committed records. Nothing
  * fails and nothing is slow. What shows it is a high watermark beyond an end that we have reached;
  * between two fetches that is nothing, so it is told when it has stood for a minute: one line when
- * it begins, one when it is over. A partition that goes to another worker is that one's to tell of.
+ * it begins, one when it is over. That it is over is seen only by getting past the place: a log
+ * that is read anew, after a start-over, says nothing until then. A partition that goes to another
+ * worker is that one's to tell of, and is forgotten here.
  */
 #ifndef WORKER_COMMANDS_WITHHELD_H
 #define WORKER_COMMANDS_WITHHELD_H
@@ -41,6 +43,10 @@ void withheld_look(struct withheld *withheld, const struct engine *engine,
 
 /* What is known of one of them now. */
 void withheld_note(struct withheld *withheld, struct tp tp, const struct kafka_log_view *view);
+
+/* Forgets without a word all others: whoever has them now tells of them. */
+void withheld_keep(struct withheld *withheld, const struct partition_status *partitions,
+                   size_t count);
 
 /* The sentence that says what to do about it; `offset` is where the transaction begins. */
 #define WITHHELD_STEP_MAX (3 * TOPIC_NAME_MAX + 512)

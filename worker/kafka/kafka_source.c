@@ -181,8 +181,9 @@ struct kafka_log_view kafka_source_log(const struct kafka_source *source, struct
         return view;
     view.high = high;
     /* what waits in the queue is held back by us, not by a transaction */
-    view.withheld = partition->ended_at == partition->position && high > partition->position &&
-                    rd_kafka_queue_length(partition->queue) == 0;
+    view.at_end =
+        partition->ended_at == partition->position && rd_kafka_queue_length(partition->queue) == 0;
+    view.withheld = view.at_end && high > partition->position;
     view.position = partition->position;
     return view;
 }

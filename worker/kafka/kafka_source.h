@@ -50,6 +50,7 @@ struct source kafka_source_port(struct kafka_source *source);
 struct kafka_log_view {
     int64_t high;     /* the high watermark: its end, with what open transactions hold back; -1
                          while it is not read, and before the first fetch */
+    bool at_end;      /* read up to what the broker gives; false anew with each assign */
     bool withheld;    /* the broker gives nothing from `position` on, although there is something */
     int64_t position; /* the next record to be read; set when `high` is */
 };
