@@ -118,6 +118,8 @@ class Witness:
     def snapshot(self):
         ask = self.database.once
         ask("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        # Before there is a snapshot: an exchange of partitions after it would hide what was moved.
+        ask("LOCK TABLE activity_events IN ACCESS SHARE MODE")
         progress = [strict_json(line.encode())
                     for line in ask("SELECT to_json(q) FROM (%s) q" % PROGRESS)]
         for row in progress:

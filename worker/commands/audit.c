@@ -96,6 +96,12 @@ static bool adopt_settings(struct audit *audit, struct err *err)
     return true;
 }
 
+/* The lock comes before the snapshot: when partitions of activity are exchanged after it, what was
+ * moved would be in neither, for us. */
+static const char begin_snapshot[] = "SET idle_in_transaction_session_timeout = 0;"
+                                     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+                                     "LOCK TABLE activity_events IN ACCESS SHARE MODE";
+
 static bool open_all(struct audit *audit, struct err *err)
 {
     const struct pg_client_options options = { .url = audit->settings.database_url,
@@ -106,10 +112,7 @@ static bool open_all(struct audit *audit, struct err *err)
         return false;
     audit->admin = kafka_setup_reach(&audit->kafka, err);
     return audit->admin != NULL && pg_client_connect(&options, &audit->db, err) &&
-           pg_client_execute(audit->db, "begin a snapshot",
-                             "SET idle_in_transaction_session_timeout = 0;"
-                             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-                             err) &&
+           pg_client_execute(audit->db, "begin a snapshot", begin_snapshot, err) &&
            adopt_settings(audit, err);
 }
 
