@@ -359,9 +359,12 @@ static void check_move(struct sim_db *db, struct db_tx *tx, const struct db_move
                     tx->owner, db->progress[move->tp].owner);
     if (partition->replaced && move->to > move->from)
         sim_violate(sim, "%s: goes on with a log that is not the ledger's", tp_text(move->tp));
-    if (partition->behind || partition->remembered_by == tx->owner)
+    bool told = partition->behind && partition->unaware != tx->owner;
+    if (told || partition->remembered_by == tx->owner)
         sim_violate(sim, "%s: goes on although the ledger was put back to an older state",
                     tp_text(move->tp));
+    if (!witness_is_ahead(&partition->witness, db->progress[move->tp].generation, move->to))
+        partition->behind = false;
     /* Who has seen less has gone on from the older state: now nobody can tell by where it stands.
      */
     if (move->to >= partition->remembered_at)

@@ -73,7 +73,9 @@ struct sim_partition {
     int64_t committed;
     struct witness witness; /* beside it */
     bool put_back; /* the ledger was put back to an older state; nobody has accepted it yet ... */
-    bool behind;   /* ... and the group knows: it must halt */
+    bool behind;   /* ... and the group knows: it must halt, ... */
+    int unaware;   /* ... but for this worker, whose claim is in the backup and who has not asked
+                      since: it has seen no more than the ledger shows; 0 for none */
     int remembered_by;     /* ... and this worker knows (its incarnation); 0 for none, ... */
     int64_t remembered_at; /* ... for it has seen the ledger here */
     bool corrupt;          /* it cannot be read at `corrupt_at`, nor beyond */

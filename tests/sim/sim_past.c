@@ -72,6 +72,7 @@ static void put_back(struct sim_partition *partition, const struct db_progress *
         partition->put_back = true;
     if (witness->present && is_older(witness->generation, witness->next_offset, now))
         partition->put_back = partition->behind = true;
+    partition->unaware = partition->behind ? now->owner : 0;
 }
 
 void db_return(struct sim_db *db)

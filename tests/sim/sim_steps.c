@@ -64,6 +64,7 @@ static enum step_result step_claim(struct sim_db *db, struct store_call *call, i
             continue;
         row->epoch++;
         row->owner = owner;
+        db->log->tps[sim_tp_index(claim->tp)].unaware = 0;
         claim->generation = row->generation;
         claim->first_offset = row->first;
         claim->next_offset = row->next;
