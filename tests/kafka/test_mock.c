@@ -304,18 +304,37 @@ static void test_what_a_question_without_answer_means(void **state)
     assert_non_null(rk);
 
     (void)rd_kafka_mock_partition_set_leader(mock->cluster, topic, 0, -1);
-    assert_false(kafka_ask_log(rk, topic, 0, 1000, &low, &high, &err));
+    assert_false(kafka_ask_log(rk, topic, 0, clock_now_ms() + 1000, &low, &high, &err));
     assert_true(err.action == ERR_RETRY || err.action == ERR_LOST); /* 69, never 78 */
     assert_non_null(strstr(err.text, "if it stays so"));
     (void)rd_kafka_mock_partition_set_leader(mock->cluster, topic, 0, 1);
 
     int64_t begun_ms = clock_now_ms();
-    assert_false(kafka_ask_log(rk, topic, 7, 60000, &low, &high, &err));
+    assert_false(kafka_ask_log(rk, topic, 7, begun_ms + 60000, &low, &high, &err));
     assert_int_equal(err.action, ERR_HALT);
     assert_true(clock_now_ms() - begun_ms < 30000);
     assert_non_null(strstr(err.text, topic));
     assert_non_null(strstr(err.text, "'attemptd doctor'"));
     rd_kafka_destroy(rk);
+    rig_release(&rig);
+}
+
+/* A broker that answers, but each time only after more than half of what a call may take. */
+static void test_two_questions_share_their_time(void **state)
+{
+    struct mock *mock = *state;
+    struct rig rig;
+    struct err err = { 0 };
+    struct kafka_log_ends ends;
+    mock_rig(mock, &rig, "slow");
+    const char *topic = rig.names.topics[TOPIC_WRITES];
+    assert_true(kafka_admin_ends(rig.admin, topic, 0, &ends, &err)); /* both clients are there */
+    (void)rd_kafka_mock_broker_set_rtt(mock->cluster, 1, KAFKA_ADMIN_TIMEOUT_MS * 6 / 10);
+    int64_t begun_ms = clock_now_ms();
+    assert_false(kafka_admin_ends(rig.admin, topic, 0, &ends, &err));
+    assert_in_range(clock_now_ms() - begun_ms, 0, KAFKA_ADMIN_TIMEOUT_MS + 1000);
+    assert_true(err.action == ERR_RETRY || err.action == ERR_LOST);
+    (void)rd_kafka_mock_broker_set_rtt(mock->cluster, 1, 0);
     rig_release(&rig);
 }
 
@@ -331,6 +350,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_commands_ask_again_for_the_end_of_a_log, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_what_a_question_without_answer_means, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_two_questions_share_their_time, setup, teardown),
     };
     cmocka_set_test_filter(getenv("ATTEMPTD_TEST_FILTER")); /* NULL for all */
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -100,7 +100,7 @@ bool kafka_admin_topic(struct kafka_admin *admin, const char *topic, struct kafk
     const int64_t deadline_ms = clock_now_ms() + KAFKA_ADMIN_TIMEOUT_MS;
     rd_kafka_resp_err_t code;
     do {
-        code = rd_kafka_metadata(admin->rk, 0, handle, &metadata, KAFKA_ADMIN_TIMEOUT_MS);
+        code = rd_kafka_metadata(admin->rk, 0, handle, &metadata, kafka_ask_left_ms(deadline_ms));
     } while (kafka_ask_again(code, deadline_ms));
     rd_kafka_topic_destroy(handle);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -114,8 +114,8 @@ bool kafka_admin_topic(struct kafka_admin *admin, const char *topic, struct kafk
 bool kafka_admin_log(struct kafka_admin *admin, const char *topic, int32_t partition,
                      int64_t *ret_low, int64_t *ret_high, struct err *err)
 {
-    return kafka_ask_log(admin->rk, topic, partition, KAFKA_ADMIN_TIMEOUT_MS, ret_low, ret_high,
-                         err);
+    return kafka_ask_log(admin->rk, topic, partition, clock_now_ms() + KAFKA_ADMIN_TIMEOUT_MS,
+                         ret_low, ret_high, err);
 }
 
 bool kafka_admin_ends(struct kafka_admin *admin, const char *topic, int32_t partition,
@@ -123,13 +123,13 @@ bool kafka_admin_ends(struct kafka_admin *admin, const char *topic, int32_t part
 {
     int64_t low, high;
     struct kafka_log_ends ends;
+    const int64_t deadline_ms = clock_now_ms() + KAFKA_ADMIN_TIMEOUT_MS; /* of both questions */
     if (admin->watcher == NULL)
         admin->watcher = client_new(admin->options, KAFKA_WATCHER, err);
     /* the high watermark first: what is written between two questions is no open transaction */
     if (admin->watcher == NULL ||
-        !kafka_ask_log(admin->watcher, topic, partition, KAFKA_ADMIN_TIMEOUT_MS, &low, &high,
-                       err) ||
-        !kafka_admin_log(admin, topic, partition, &ends.low, &ends.stable, err))
+        !kafka_ask_log(admin->watcher, topic, partition, deadline_ms, &low, &high, err) ||
+        !kafka_ask_log(admin->rk, topic, partition, deadline_ms, &ends.low, &ends.stable, err))
         return false;
     ends.high = high > ends.stable ? high : ends.stable;
     *ret = ends;
@@ -144,7 +144,7 @@ bool kafka_admin_committed(struct kafka_admin *admin, const char *topic, int32_t
     const int64_t deadline_ms = clock_now_ms() + KAFKA_ADMIN_TIMEOUT_MS;
     rd_kafka_resp_err_t code;
     do {
-        code = rd_kafka_committed(admin->rk, list, KAFKA_ADMIN_TIMEOUT_MS);
+        code = rd_kafka_committed(admin->rk, list, kafka_ask_left_ms(deadline_ms));
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR)
             code = list->elems[0].err;
     } while (kafka_ask_again(code, deadline_ms));

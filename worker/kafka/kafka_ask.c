@@ -23,10 +23,9 @@ bool kafka_ask_again(int code, int64_t deadline_ms)
     return true;
 }
 
-/* Librdkafka takes 0 for "do not wait at all". */
-static int time_left_ms(const struct question *question)
+int kafka_ask_left_ms(int64_t deadline_ms)
 {
-    int64_t left_ms = question->deadline_ms - clock_now_ms();
+    int64_t left_ms = deadline_ms - clock_now_ms();
     return left_ms < PAUSE_MS ? PAUSE_MS : (int)left_ms;
 }
 
@@ -52,8 +51,8 @@ static rd_kafka_resp_err_t ask_state(const struct question *question)
     rd_kafka_topic_t *handle = rd_kafka_topic_new(question->rk, question->topic, NULL);
     if (handle == NULL)
         return rd_kafka_last_error();
-    rd_kafka_resp_err_t code =
-        rd_kafka_metadata(question->rk, 0, handle, &metadata, time_left_ms(question));
+    rd_kafka_resp_err_t code = rd_kafka_metadata(question->rk, 0, handle, &metadata,
+                                                 kafka_ask_left_ms(question->deadline_ms));
     rd_kafka_topic_destroy(handle);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return code;
@@ -75,19 +74,19 @@ static bool ask_on(const struct question *question, rd_kafka_resp_err_t *code)
     return !missing && kafka_ask_again(*code, question->deadline_ms);
 }
 
-bool kafka_ask_log(struct rd_kafka_s *rk, const char *topic, int32_t partition, int timeout_ms,
+bool kafka_ask_log(struct rd_kafka_s *rk, const char *topic, int32_t partition, int64_t deadline_ms,
                    int64_t *ret_low, int64_t *ret_high, struct err *err)
 {
-    int64_t low, high, now_ms = clock_now_ms();
+    int64_t low, high;
     struct question question = { .rk = rk,
                                  .topic = topic,
                                  .partition = partition,
-                                 .asked_ms = now_ms,
-                                 .deadline_ms = now_ms + timeout_ms };
+                                 .asked_ms = clock_now_ms(),
+                                 .deadline_ms = deadline_ms };
     rd_kafka_resp_err_t code;
     do {
         code = rd_kafka_query_watermark_offsets(rk, topic, partition, &low, &high,
-                                                time_left_ms(&question));
+                                                kafka_ask_left_ms(deadline_ms));
     } while (code != RD_KAFKA_RESP_ERR_NO_ERROR && kafka_error_passes(code) &&
              ask_on(&question, &code));
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {

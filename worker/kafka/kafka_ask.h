@@ -22,11 +22,16 @@ struct rd_kafka_s;
  * at different times. */
 #define KAFKA_ASK_MISSING_MS 3000
 
-/* First offset and end of a log, as the client's isolation level sees it. */
-bool kafka_ask_log(struct rd_kafka_s *rk, const char *topic, int32_t partition, int timeout_ms,
+/* First offset and end of a log, as the client's isolation level sees it. Deadlines are
+ * clock_now_ms()'s. */
+bool kafka_ask_log(struct rd_kafka_s *rk, const char *topic, int32_t partition, int64_t deadline_ms,
                    int64_t *ret_low, int64_t *ret_high, struct err *err);
 
 /* After any other question: true, after a pause, when its answer may pass and there is time. */
 bool kafka_ask_again(int code, int64_t deadline_ms);
+
+/* What such a question may take: the time that is left, and a moment in any case, because
+ * librdkafka takes 0 for "do not wait at all". */
+int kafka_ask_left_ms(int64_t deadline_ms);
 
 #endif

@@ -25,8 +25,8 @@ struct reading {
 static bool find_bounds(struct reading *reading, int64_t from, struct err *err)
 {
     int64_t low, high;
-    if (!kafka_ask_log(reading->rk, reading->topic, reading->tp.partition, TIMEOUT_MS, &low, &high,
-                       err))
+    if (!kafka_ask_log(reading->rk, reading->topic, reading->tp.partition,
+                       clock_now_ms() + TIMEOUT_MS, &low, &high, err))
         return false;
     reading->position = from == KAFKA_READ_BEGINNING ? low : from;
     reading->to = reading->to == KAFKA_READ_END ? high : reading->to;
