@@ -188,14 +188,13 @@ static void check_logs(struct examination *e, const char *topic, int partition_c
         struct kafka_log_ends log;
         struct err err;
         if (!check_log(e, topic, p, &log))
-            return; /* others would make us wait as long */
+            continue; /* a partition without a leader says nothing of the others */
         int64_t from =
             log.stable - log.low > SAMPLE_RECORDS ? log.stable - SAMPLE_RECORDS : log.low;
         if (from < log.stable &&
             !kafka_read_range(e->options, topic, p, from, log.stable, take_record, &sample, &err)) {
-            finding_add(e->findings, FINDING_WARN, AREA, NULL, "cannot read %s: %s", topic,
-                        err.text);
-            return;
+            finding_add(e->findings, FINDING_WARN, AREA, NULL, "cannot read %s[%d]: %s", topic,
+                        (int)p, err.text);
         }
     }
     if (sample.astray > 0)
