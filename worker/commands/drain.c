@@ -2,6 +2,7 @@
 #include "common/clock.h"
 #include "worker/commands/facts.h"
 #include "worker/commands/kafka_setup.h"
+#include "worker/commands/withheld.h"
 #include "worker/kafka/kafka_admin.h"
 #include "worker/postgres/pg_session.h"
 
@@ -14,7 +15,8 @@
 struct target {
     const char *topic; /* the settings' */
     int32_t partition;
-    int64_t low, end;
+    int64_t low, end;  /* for readers */
+    int64_t high;      /* behind `end` by what an open transaction held back */
     int64_t published; /* by the ledger; -1 without a row */
     bool other_log;    /* not the one that the ledger knows: it can only halt */
     bool halted;
@@ -22,6 +24,7 @@ struct target {
 
 struct drain {
     const struct settings *settings;
+    const struct log *log;
     struct clock clock;
     struct target *targets;
     size_t target_count;
@@ -73,9 +76,15 @@ static bool add_topic(struct drain *drain, struct kafka_admin *admin, const stru
         return err_set(err, ERR_RESOURCE, "memory", "no memory for %zu partitions", count);
     drain->targets = targets;
     for (int32_t p = 0; p < facts.partition_count; p++) {
-        struct target target = { .topic = topic, .partition = p, .published = -1 };
-        if (!kafka_admin_log(admin, topic, p, &target.low, &target.end, err))
+        struct kafka_log_ends ends;
+        if (!kafka_admin_ends(admin, topic, p, &ends, err))
             return false;
+        struct target target = { .topic = topic,
+                                 .partition = p,
+                                 .low = ends.low,
+                                 .end = ends.stable,
+                                 .high = ends.high,
+                                 .published = -1 };
         int64_t next = ledger_next(ledger, topic, p);
         target.other_log = next >= 0 && (next < target.low || next > target.end);
         drain->targets[drain->target_count++] = target;
@@ -99,7 +108,7 @@ static bool note_ends(struct drain *drain, struct err *err)
     return done;
 }
 
-struct drain *drain_new(const struct settings *settings, struct err *err)
+struct drain *drain_new(const struct settings *settings, const struct log *log, struct err *err)
 {
     struct drain *drain = calloc(1, sizeof *drain);
     if (drain == NULL) {
@@ -107,6 +116,7 @@ struct drain *drain_new(const struct settings *settings, struct err *err)
         return NULL;
     }
     drain->settings = settings;
+    drain->log = log;
     drain->clock = clock_system();
     struct pg_session_options options = pg_session_options_default();
     options.conninfo = settings->database_url;
@@ -203,6 +213,25 @@ int64_t drain_records_left(const struct drain *drain)
     return left;
 }
 
+/* Records that were acknowledged before the start, and that an end with 0 would be silent about. */
+static void tell_withheld(const struct drain *drain)
+{
+    for (size_t i = 0; i < drain->target_count; i++) {
+        const struct target *target = &drain->targets[i];
+        int64_t from = target->published > target->end ? target->published : target->end;
+        if (target->halted || from >= target->high)
+            continue;
+        char step[WITHHELD_STEP_MAX];
+        withheld_next_step(step, target->topic, target->partition, from);
+        log_line(drain->log, LEVEL_WARN,
+                 "not all is settled: a producer's open transaction holds records back, from this "
+                 "offset on",
+                 FIELDS(FIELD_TEXT("topic", target->topic),
+                        FIELD_INT("partition", target->partition), FIELD_INT("offset", from),
+                        FIELD_INT("records", target->high - from), FIELD_TEXT("next_step", step)));
+    }
+}
+
 enum drain_state drain_step(struct drain *drain, const json_t *status)
 {
     size_t w, p;
@@ -222,5 +251,6 @@ enum drain_state drain_step(struct drain *drain, const json_t *status)
             return DRAIN_GOING;
         halted = halted || target->halted;
     }
+    tell_withheld(drain);
     return halted ? DRAIN_HALTED : DRAIN_SETTLED;
 }

@@ -3,12 +3,16 @@
  *
  * The ends of the logs are noted once; then the ledger is asked, because it knows the partitions
  * of all members of the group and survives their crashes. A topic that does not exist is empty. A
- * partition that is halted will not get there: when all others have, the answer is "halted".
+ * partition that is halted will not get there: when all others have, the answer is "halted". The
+ * end of a log is where it ends for readers: what a transaction that is open then holds back is not
+ * waited for, because that may be for ever, but told of in the log when it is still not settled at
+ * the end.
  */
 #ifndef WORKER_COMMANDS_DRAIN_H
 #define WORKER_COMMANDS_DRAIN_H
 
 #include "common/err.h"
+#include "common/log.h"
 #include "worker/settings.h"
 
 #include <jansson.h>
@@ -17,11 +21,13 @@ struct drain;
 
 enum drain_state { DRAIN_GOING, DRAIN_SETTLED, DRAIN_HALTED };
 
-/* Asks Kafka for the ends, which blocks. NULL with `err` when it does not answer. */
-struct drain *drain_new(const struct settings *settings, struct err *err);
+/* Asks Kafka for the ends, which blocks. NULL with `err` when it does not answer. Settings and log
+ * must outlive it. */
+struct drain *drain_new(const struct settings *settings, const struct log *log, struct err *err);
 void drain_free(struct drain *drain);
 
-/* Never blocks; call it every DRAIN_STEP_MS. `status` is the document of worker/http/pages.h. */
+/* Never blocks; call it every DRAIN_STEP_MS until it is not going on any more. `status` is the
+ * document of worker/http/pages.h. */
 #define DRAIN_STEP_MS 100
 enum drain_state drain_step(struct drain *drain, const json_t *status);
 

@@ -35,7 +35,9 @@ const char run_help[] =
     "\n"
     "Options:\n"
     "  --drain          end with 0 once everything that was in the topics at the start is\n"
-    "                   settled and published; with 65 when a halted partition is in the way\n"
+    "                   settled and published; with 65 when a halted partition is in the way.\n"
+    "                   What a producer's open transaction holds back cannot be read: it is not\n"
+    "                   waited for, and a warning names the partition and how many records\n"
     "\n"
     "Examples:\n"
     "  attemptd run --database-url postgresql://localhost/exams --kafka-brokers localhost:9092\n"
@@ -120,7 +122,7 @@ static int run_supervisor(const struct settings *settings, const struct log *log
 static int supervise_drained(const struct settings *settings, const struct log *log, bool drain)
 {
     struct err err;
-    struct drain *state = drain ? drain_new(settings, &err) : NULL;
+    struct drain *state = drain ? drain_new(settings, log, &err) : NULL;
     if (drain && state == NULL) {
         log_line(log, LEVEL_ERROR, err.text, FIELDS(FIELD_TEXT("code", err.code)));
         return command_exit_code(&err);

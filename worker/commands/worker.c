@@ -446,7 +446,7 @@ static bool make_drain(struct worker *w, struct err *err)
 {
     if (!w->options->drain || w->options->supervised->on)
         return true;
-    w->drain = drain_new(w->settings, err);
+    w->drain = drain_new(w->settings, w->log, err);
     return w->drain != NULL;
 }
 

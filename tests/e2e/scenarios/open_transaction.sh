@@ -22,8 +22,11 @@ wait "$producer" || true
 play --students 60 --seconds 1 --clean # of which some wait behind it
 
 stop_worker
-expect 0 timeout 60 "$build/attemptd" run --drain
+expect 0 timeout 60 "$build/attemptd" run --drain 2>drain.log
+says '"warn".*not all is settled.*"records":[1-9].* --start-offset [0-9]' drain.log ||
+    fail "a drain that leaves records behind a transaction says nothing"
 run_worker
+play --students 60 --seconds 20 --clean # while the minute passes after which it is told
 within 30 lags
 same_everywhere() { [ "$(lag)" = "$(attemptd status --json | sed -nE 's/^  "lag": ([0-9]+).*/\1/p')" ]; }
 within 10 same_everywhere
@@ -34,12 +37,15 @@ sed -nE "s/^!  ([^ ]+) ([0-9]+): .*a producer's transaction begins .* --start-of
 [ -s open.txt ] || fail "status does not say what is wrong"
 expect 0 attemptd doctor >doctor.txt
 says 'wait behind a producer.s open transaction' doctor.txt || fail "doctor does not say what is wrong"
+within 90 says "records wait in Kafka behind a producer's open transaction"
+says 'the transaction that held records back has ended' && fail "it is told to have ended before it has"
 while read -r topic partition offset; do
     kafka_tool TransactionsCommand abort --topic "$topic" --partition "$partition" \
         --start-offset "$offset" </dev/null
 done <open.txt
 settle
 within 10 lags_not
+within 10 says 'the transaction that held records back has ended'
 play --students 60 --seconds 1 --clean # the model knows of no markers: none may be the last
 settle
 stop_worker
