@@ -5,7 +5,8 @@ play --students 300 --seconds 12 &
 player=$!
 for round in 1 2 3; do
     run_worker --workers "$round"
-    sleep 1.5
+    within 20 answers /livez 200
+    sleep 1
     kill -USR1 "$worker" && kill -USR2 "$worker" # nothing to it
     sleep 1
     stop_worker
