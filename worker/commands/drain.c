@@ -76,20 +76,29 @@ static bool add_topic(struct drain *drain, struct kafka_admin *admin, const stru
         return err_set(err, ERR_RESOURCE, "memory", "no memory for %zu partitions", count);
     drain->targets = targets;
     for (int32_t p = 0; p < facts.partition_count; p++) {
-        struct kafka_log_ends ends;
-        if (!kafka_admin_ends(admin, topic, p, &ends, err))
+        struct target target = { .topic = topic, .partition = p, .published = -1 };
+        if (!kafka_admin_log(admin, topic, p, &target.low, &target.end, err))
             return false;
-        struct target target = { .topic = topic,
-                                 .partition = p,
-                                 .low = ends.low,
-                                 .end = ends.stable,
-                                 .high = ends.high,
-                                 .published = -1 };
+        target.high = target.end;
         int64_t next = ledger_next(ledger, topic, p);
         target.other_log = next >= 0 && (next < target.low || next > target.end);
         drain->targets[drain->target_count++] = target;
     }
     return true;
+}
+
+/* Only to be told of: that Kafka does not say it (it takes a client of its own) stops nothing. */
+static void note_withheld(struct drain *drain, struct kafka_admin *admin)
+{
+    struct err err;
+    for (size_t i = 0; i < drain->target_count; i++) {
+        struct target *target = &drain->targets[i];
+        struct kafka_log_ends ends;
+        if (!kafka_admin_ends(admin, target->topic, target->partition, &ends, &err))
+            return;
+        if (ends.high > ends.stable)
+            target->high = ends.high;
+    }
 }
 
 static bool note_ends(struct drain *drain, struct err *err)
@@ -102,6 +111,8 @@ static bool note_ends(struct drain *drain, struct err *err)
     bool done = admin != NULL && facts_kafka_answers(admin, drain->settings, err) &&
                 add_topic(drain, admin, ledger, drain->settings->topics[TOPIC_WRITES], err) &&
                 add_topic(drain, admin, ledger, drain->settings->topics[TOPIC_ACTIVITY], err);
+    if (done)
+        note_withheld(drain, admin);
     pg_rows_free(ledger);
     kafka_admin_free(admin);
     kafka_setup_release(&setup);

@@ -80,6 +80,9 @@ static const struct fixed_property chosen[] = {
     { "partition.assignment.strategy", "range,roundrobin", NULL },
     /* A killed worker's partitions wait so long, and while the group finds out, all others do. */
     { "session.timeout.ms", TEXT(KAFKA_SESSION_TIMEOUT_MS), NULL },
+    /* So long all wait for a member that is alive and does not come to a rebalance; ours come
+     * within a turn of the loop, whatever the database does. */
+    { "max.poll.interval.ms", "60000", NULL },
     { "topic.metadata.refresh.interval.ms", "10000", NULL }, /* new partitions within 20 s */
     { "topic.metadata.propagation.max.ms", "5000", NULL },   /* then a missing topic is told */
     { NULL, NULL, NULL },

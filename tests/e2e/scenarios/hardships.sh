@@ -51,7 +51,7 @@ done
 setsid prlimit --nofile=16:1024 "$build/attemptd" run --drain --http off >few.log 2>&1 </dev/null &
 worker=$!
 groups+=("$worker")
-within 20 says 'Too many open files' few.log
+within 40 says 'Too many open files' few.log
 prlimit --pid "$worker" --nofile=1024:1024
 within 60 wait_gone "$worker" 1
 expect 0 wait "$worker"
