@@ -131,6 +131,23 @@ kafka_tool() {
         --bootstrap-server "$KAFKA_BOOTSTRAP_SERVERS" "${@:2}" >/dev/null
 }
 
+# Partitions that the worker has said to be halted, "topic partition" a line: halted REASON
+halted() {
+    sed -nE "s/.*halt topic=([^ ]+) partition=([0-9]+) reason=($1).*/\1 \2/p" "$worker_log" |
+        sort -u
+}
+# The operator's word for one of them, and for all with a reason: the worker has to go on.
+accept() { # TOPIC PARTITION...
+    expect 0 attemptd accept-gap "$@" --reason 'a test' --yes </dev/null
+}
+accept_all() { # REASON
+    halted "$1" >halted.txt
+    [ -s halted.txt ] || fail "nothing is halted with $1"
+    while read -r topic partition; do accept "$topic" "$partition"; done <halted.txt
+    within 25 answers /readyz 200
+    settle 60
+}
+
 uuid() { cat /proc/sys/kernel/random/uuid; }
 
 # The end offsets of the ledger's topics, and what the ledger has settled and published.

@@ -266,14 +266,21 @@ static void accept_gap(struct rig_partition *row)
     row->epoch++;
 }
 
-static void test_a_ledger_that_was_put_back_halts_its_worker(void **state)
+/* A worker that has applied the ten records of its log. */
+static struct rig_partition *ten_applied(struct engine_rig *rig)
 {
-    struct engine_rig *rig = *state;
     struct rig_partition *row = log_of(rig, TOPIC_WRITES);
     row->end = 10;
     engine_rig_start(rig);
     engine_rig_run(rig, 3000);
     assert_int_equal(row->next, 10);
+    return row;
+}
+
+static void test_a_ledger_that_was_put_back_halts_its_worker(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct rig_partition *row = ten_applied(rig);
     assert_true(row->witness.present);
     assert_int_equal(row->witness.next_offset, 10);
 
@@ -312,12 +319,8 @@ static void seen_elsewhere(struct engine_rig *rig, int64_t next_offset, int64_t 
 static void test_a_ledger_that_was_put_back_is_noticed_in_silence(void **state)
 {
     struct engine_rig *rig = *state;
-    struct rig_partition *row = log_of(rig, TOPIC_WRITES);
-    row->end = 10;
-    engine_rig_start(rig);
     int64_t before_ms = rig->now_ms;
-    engine_rig_run(rig, 3000);
-    assert_int_equal(row->next, 10);
+    struct rig_partition *row = ten_applied(rig);
     int64_t epoch = row->epoch;
     seen_elsewhere(rig, 10, rig->now_ms); /* as it should be */
     seen_elsewhere(rig, 4, before_ms);    /* asked before the commit: no wonder */
@@ -335,11 +338,7 @@ static void test_a_ledger_that_was_put_back_is_noticed_in_silence(void **state)
 static void test_a_ledger_that_is_gone_is_noticed_in_silence(void **state)
 {
     struct engine_rig *rig = *state;
-    struct rig_partition *row = log_of(rig, TOPIC_WRITES);
-    row->end = 10;
-    engine_rig_start(rig);
-    engine_rig_run(rig, 3000);
-    assert_int_equal(row->next, 10);
+    struct rig_partition *row = ten_applied(rig);
     row->exists = false;
     row->next = row->published = 0;
     engine_rig_run(rig, 60000);
@@ -377,11 +376,7 @@ static void test_a_ledger_that_was_put_back_halts_a_new_worker(void **state)
 static void test_a_ledger_that_was_put_ahead_halts(void **state)
 {
     struct engine_rig *rig = *state;
-    struct rig_partition *row = log_of(rig, TOPIC_WRITES);
-    row->end = 10;
-    engine_rig_start(rig);
-    engine_rig_run(rig, 3000);
-    assert_int_equal(row->next, 10);
+    struct rig_partition *row = ten_applied(rig);
 
     row->end = 20;
     row->end_told = false;

@@ -169,7 +169,8 @@ static void on_done(struct housekeeper *hk)
 {
     switch (hk->phase) {
     case CONNECTING:
-        round_look(hk);
+        hk->look_at_ms = hk->now_ms; /* behind a new session there may be another server */
+        look_or_start_round(hk);
         break;
     case LOOKING:
         tell(hk, (struct housekeeper_note){ .kind = HOUSEKEEPER_LOOKED, .asked_ms = hk->asked_ms });

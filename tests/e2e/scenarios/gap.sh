@@ -2,27 +2,9 @@
 # the log is not the one that the ledger knows: it halts, says so, and goes on at the operator's word
 stage gap
 
-kafka_tool() {
-    "$root/compose/kafka" tool "org.apache.kafka.tools.$1" \
-        --bootstrap-server "$KAFKA_BOOTSTRAP_SERVERS" "${@:2}"
-}
 drops_of_all() {
     kcat -b "$KAFKA_BOOTSTRAP_SERVERS" -C -q -e -t "${prefix}cache.invalidations" -o beginning \
         -f '%k\n' 2>/dev/null | grep -cx all || true
-}
-halted() { # REASON: the topics and partitions, one a line
-    sed -nE "s/.*halt topic=([^ ]+) partition=([0-9]+) reason=($1).*/\1 \2/p" "$worker_log" |
-        sort -u
-}
-accept() { # TOPIC PARTITION...
-    expect 0 attemptd accept-gap "$@" --reason 'a test' --yes </dev/null
-}
-accept_all() { # REASON
-    halted "$1" >halted.txt
-    [ -s halted.txt ] || fail "nothing is halted with $1"
-    while read -r topic partition; do accept "$topic" "$partition"; done <halted.txt
-    within 25 answers /readyz 200
-    settle
 }
 
 echo "-- the topic is made anew"
