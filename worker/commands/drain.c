@@ -1,6 +1,7 @@
 #include "worker/commands/drain.h"
 #include "common/clock.h"
 #include "worker/commands/facts.h"
+#include "worker/commands/interrupt.h"
 #include "worker/commands/kafka_setup.h"
 #include "worker/commands/withheld.h"
 #include "worker/kafka/kafka_admin.h"
@@ -135,11 +136,14 @@ struct drain *drain_new(const struct settings *settings, const struct log *log, 
     drain->session = pg_session_new(&options);
     if (drain->session == NULL)
         (void)err_set(err, ERR_RESOURCE, "memory", "no memory");
-    if (drain->session == NULL || !note_ends(drain, err)) {
-        drain_free(drain);
-        return NULL;
-    }
-    return drain;
+    struct interrupt_exit exits;
+    interrupt_exit_begin(&exits);
+    bool noted = drain->session != NULL && note_ends(drain, err);
+    interrupt_exit_end(&exits);
+    if (noted)
+        return drain;
+    drain_free(drain);
+    return NULL;
 }
 
 void drain_free(struct drain *drain)

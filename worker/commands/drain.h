@@ -21,8 +21,12 @@ struct drain;
 
 enum drain_state { DRAIN_GOING, DRAIN_SETTLED, DRAIN_HALTED };
 
-/* Asks Kafka for the ends, which blocks. NULL with `err` when it does not answer. Settings and log
- * must outlive it. */
+/*
+ * Asks Kafka for the ends, which blocks: up to KAFKA_ADMIN_TIMEOUT_MS, and as long again for each
+ * partition that is out of reach. A signal ends the process meanwhile (interrupt.h), so call it
+ * before anything is begun. NULL with `err` when Kafka does not answer. Settings and log must
+ * outlive it.
+ */
 struct drain *drain_new(const struct settings *settings, const struct log *log, struct err *err);
 void drain_free(struct drain *drain);
 

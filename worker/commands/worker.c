@@ -501,8 +501,11 @@ int worker_run(const struct worker_options *options, bool *ret_restart)
     journal_log_init(&w.journal, w.log, w.settings);
     withheld_init(&w.withheld, w.log, w.settings);
     memory_keep();
-    /* HTTP first: a taken port is found out before the group is disturbed. */
-    if (!make_loop(&w, &err) || !make_http(&w, &err) || !make_drain(&w, &err) ||
+    /*
+     * Before the loop takes the signals: it would hear none while Kafka is asked. And HTTP before
+     * the adapters: a taken port is found out before the group is disturbed.
+     */
+    if (!make_drain(&w, &err) || !make_loop(&w, &err) || !make_http(&w, &err) ||
         !make_adapters(&w, &err)) {
         log_line(w.log, LEVEL_ERROR, err.text, FIELDS(FIELD_TEXT("code", err.code)));
         release(&w);

@@ -52,6 +52,15 @@ sleep 1
 kill "$worker"
 wait_gone "$worker" 7 || fail "SIGTERM while it starts without Kafka does not end it"
 
+# Nor for --drain, which has begun nothing yet: it is interrupted, not drained.
+for workers in 1 2; do
+    KAFKA_BOOTSTRAP_SERVERS=$closed run_worker --drain --workers $workers
+    within 4 says "waiting .* for Kafka at $closed"
+    kill "$worker"
+    wait_gone "$worker" 2 || fail "SIGTERM does not end --drain while it asks Kafka for the ends"
+    expect 130 wait "$worker"
+done
+
 # Without Kafka it stays and says so.
 KAFKA_BOOTSTRAP_SERVERS=$closed run_worker
 within 20 says '[Kk]afka|broker'
