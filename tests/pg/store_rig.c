@@ -32,6 +32,18 @@ struct pg_store *rig_new_store(struct rig *rig)
     return store;
 }
 
+struct pg_store *rig_new_worker(struct rig *rig, const char *owner)
+{
+    const char *own = rig->options.owner;
+    rig->options.owner = owner;
+    struct pg_store *worker = rig_new_store(rig);
+    rig->options.owner = own;
+    struct store port = pg_store_port(worker);
+    struct store_call connect = { .step = STORE_CONNECT };
+    assert_int_equal(rig_run_on(&port, &connect, &rig->err), STORE_OK);
+    return worker;
+}
+
 int rig_open(void **state)
 {
     struct rig *rig = calloc(1, sizeof *rig);

@@ -43,6 +43,9 @@ int rig_close(void **state);
 /* A store like the rig's, connected or not. */
 struct pg_store *rig_new_store(struct rig *rig);
 
+/* ... of another worker, connected. */
+struct pg_store *rig_new_worker(struct rig *rig, const char *owner);
+
 /* Runs one call to its end. */
 enum store_state rig_run_on(struct store *port, struct store_call *call, struct err *ret_err);
 enum store_state rig_run(struct rig *rig, struct store_call *call);

@@ -318,10 +318,8 @@ static void test_a_claim_waits_and_fences(void **state)
 {
     struct rig *rig = *state;
     rig_claim(rig, TOPIC_WRITES, 0, 10);
-    struct pg_store *other = rig_new_store(rig);
+    struct pg_store *other = rig_new_worker(rig, "rig/2");
     struct store port = pg_store_port(other);
-    struct store_call connect = { .step = STORE_CONNECT };
-    assert_int_equal(rig_run_on(&port, &connect, &rig->err), STORE_OK);
 
     rig_plan(rig, 10, 15);
     rig_ok(rig, STORE_OPEN);
@@ -344,6 +342,51 @@ static void test_a_claim_waits_and_fences(void **state)
     rig_ok(rig, STORE_OPEN);
     assert_false(rig->moves[0].hit);
     rig_ok(rig, STORE_UNDO);
+}
+
+/*
+ * A backup that is older than a claim gives the next claim the same epoch again. The first of the
+ * two must not pass for the second, whatever it tries.
+ */
+static void test_an_epoch_that_is_given_twice(void **state)
+{
+    struct rig *rig = *state;
+    struct claim first = rig_claim(rig, TOPIC_WRITES, 0, 10);
+    rig_plan(rig, 10, 15);
+    rig_flush(rig, 5);
+    sql_ok(rig->db, "UPDATE ingest_progress SET epoch = epoch - 1"); /* the backup */
+
+    struct pg_store *other = rig_new_worker(rig, "rig/2");
+    struct store port = pg_store_port(other);
+    struct claim second = { .tp = { TOPIC_WRITES, 0 } };
+    struct store_call call = { .step = STORE_CLAIM, .arena = &rig->arena, .claim = { &second, 1 } };
+    assert_int_equal(rig_run_on(&port, &call, &rig->err), STORE_OK);
+    assert_int_equal(second.epoch, first.epoch);
+    assert_int_equal(second.next_offset, 15);
+
+    rig_plan(rig, 15, 16);
+    rig_ok(rig, STORE_OPEN);
+    assert_false(rig->moves[0].hit);
+    rig_ok(rig, STORE_UNDO);
+
+    struct mark mark = { .tp = { TOPIC_WRITES, 0 },
+                         .generation = rig->generation,
+                         .epoch = rig->epoch,
+                         .published_offset = 12 };
+    call = (struct store_call){ .step = STORE_MARK, .mark = { &mark, 1 } };
+    assert_int_equal(rig_run(rig, &call), STORE_OK);
+    assert_false(mark.hit);
+    assert_int_equal(rig_run_on(&port, &call, &rig->err), STORE_OK);
+    assert_true(mark.hit);
+
+    struct resolution resolution = { .tp = { TOPIC_WRITES, 0 } };
+    call = (struct store_call){ .step = STORE_RESOLVE, .resolve = { &resolution, 1 } };
+    assert_int_equal(rig_run(rig, &call), STORE_OK);
+    assert_false(resolution.found);
+    assert_int_equal(rig_run_on(&port, &call, &rig->err), STORE_OK);
+    assert_true(resolution.found);
+    assert_int_equal(resolution.epoch, first.epoch);
+    pg_store_free(other);
 }
 
 /*
@@ -570,6 +613,7 @@ int main(void)
         TEST(test_a_miss_changes_nothing),
         TEST(test_a_miss_among_hits_is_told_even_if_more_goes_wrong),
         TEST(test_a_claim_waits_and_fences),
+        TEST(test_an_epoch_that_is_given_twice),
         TEST(test_a_backend_without_a_client_lets_go),
         TEST(test_undo_without_a_transaction),
         TEST(test_mark_moves_forward_only),

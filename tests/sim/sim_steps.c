@@ -77,7 +77,7 @@ static enum step_result step_claim(struct sim_db *db, struct store_call *call, i
     return STEP_DONE;
 }
 
-static enum step_result step_resolve(struct sim_db *db, struct store_call *call)
+static enum step_result step_resolve(struct sim_db *db, struct store_call *call, int owner)
 {
     for (size_t i = 0; i < call->resolve.count; i++)
         if (progress_busy(db, NULL, call->resolve.items[i].tp))
@@ -86,7 +86,7 @@ static enum step_result step_resolve(struct sim_db *db, struct store_call *call)
     for (size_t i = 0; i < call->resolve.count; i++) {
         struct resolution *item = &call->resolve.items[i];
         const struct db_progress *row = &db->progress[sim_tp_index(item->tp)];
-        item->found = row->exists;
+        item->found = row->exists && row->owner == owner;
         item->generation = row->generation;
         item->next_offset = row->next;
         item->published_offset = row->published;
@@ -95,7 +95,7 @@ static enum step_result step_resolve(struct sim_db *db, struct store_call *call)
     return STEP_DONE;
 }
 
-static enum step_result step_mark(struct sim_db *db, struct store_call *call)
+static enum step_result step_mark(struct sim_db *db, struct store_call *call, int owner)
 {
     for (size_t i = 0; i < call->mark.count; i++)
         if (progress_busy(db, NULL, call->mark.items[i].tp))
@@ -105,7 +105,8 @@ static enum step_result step_mark(struct sim_db *db, struct store_call *call)
         int tp = sim_tp_index(mark->tp);
         struct db_progress *row = &db->progress[tp];
         mark->hit = row->exists && row->generation == mark->generation &&
-                    row->epoch == mark->epoch && mark->published_offset <= row->next;
+                    row->epoch == mark->epoch && row->owner == owner &&
+                    mark->published_offset <= row->next;
         if (!mark->hit)
             continue;
         if (mark->published_offset <= row->published)
@@ -238,7 +239,8 @@ static void open_moves(struct sim_db *db, struct db_tx *tx, struct plan *plan)
             sim_violate(db->sim, "lock order: moves are not sorted by topic and partition");
         const struct db_progress *seen = &db->progress[tp];
         move->hit = seen->exists && seen->generation == move->generation &&
-                    seen->epoch == move->epoch && seen->next == move->expected_next;
+                    seen->epoch == move->epoch && seen->owner == tx->owner &&
+                    seen->next == move->expected_next;
         if (!move->hit) {
             sim_cover(db->sim, COVER_MOVE_MISSED);
             tx->missed = true;
@@ -596,11 +598,11 @@ enum step_result db_step(struct sim_db *db, struct db_tx *tx, struct store_call 
         db_rollback(db, tx);
         return STEP_DONE;
     case STORE_RESOLVE:
-        return step_resolve(db, call);
+        return step_resolve(db, call, owner);
     case STORE_RECALL:
         return step_recall(db, call);
     case STORE_MARK:
-        return step_mark(db, call);
+        return step_mark(db, call, owner);
     }
     return STEP_DONE;
 }

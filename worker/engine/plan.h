@@ -26,8 +26,10 @@ struct anchor {
 /*
  * The step of one partition through the ledger:
  *
- *     WHERE generation = .. AND epoch = .. AND next_offset = expected_next
+ *     WHERE generation = .. AND epoch = .. AND owner = us AND next_offset = expected_next
  *
+ * (the store knows the owner, which matters when a database was put back to before a claim: the
+ * next claim is given the same epoch again)
  * and only if every move of the plan hits may the transaction commit.
  */
 struct ledger_move {

@@ -158,7 +158,7 @@ struct claim {
 /* STORE_RESOLVE */
 struct resolution {
     struct tp tp;
-    bool found;
+    bool found; /* result: there is a row, and nobody else has claimed it since */
     int64_t generation, next_offset, published_offset, epoch;
 };
 
@@ -204,7 +204,7 @@ struct recall {
 struct mark {
     struct tp tp;
     int64_t generation, epoch, published_offset;
-    bool hit; /* result: the row still has this generation and epoch */
+    bool hit; /* result: still ours, and of this generation and epoch */
 };
 
 struct store_call {

@@ -27,7 +27,7 @@
 struct pg_store_options {
     struct pg_session_options session;         /* but for its `settings`, which the store chooses */
     const char *topics[TOPIC_COUNT];           /* full names */
-    const char *owner;                         /* who we are, for ingest_progress.owner */
+    const char *owner;                         /* who we are; differs from every other worker's */
     const struct pg_setting *outcome_settings; /* must be equal for all workers; may be NULL */
     size_t outcome_setting_count;
     bool accept_settings; /* at the first connect: ours replace the database's */

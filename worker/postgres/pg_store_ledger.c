@@ -160,6 +160,7 @@ static void begin_resolve(struct pg_store *store)
         call->resolve.items[i].found = false;
     pg_params_clear(&store->params);
     PUT_TPS(store, call->resolve.items, call->resolve.count, struct resolution);
+    pg_put_text(&store->params, bytes_of(store->options.owner));
     pg_store_send(store, "store_resolve.sql", on_resolved);
     pg_session_sync(store->session);
 }
@@ -203,6 +204,7 @@ static void begin_mark(struct pg_store *store)
     for (size_t i = 0; i < count; i++)
         pg_array_int8(params, items[i].published_offset);
     pg_array_end(params);
+    pg_put_text(params, bytes_of(store->options.owner));
     pg_store_send(store, "store_mark.sql", on_marked);
     pg_session_sync(store->session);
 }

@@ -78,6 +78,7 @@ static void send_moves(struct pg_store *store, const struct plan *plan)
     put_move_column(params, plan, offsetof(struct ledger_move, new_next));
     put_move_column(params, plan, offsetof(struct ledger_move, published));
     put_anchors(params, plan);
+    pg_put_text(params, bytes_of(store->options.owner));
     pg_store_send(store, "store_move.sql", on_moved);
 }
 

@@ -2,7 +2,7 @@
 -- accept are asked for as JSON, because the schema version before ours does not have them.
 --   $1 text[]    topics
 --   $2 int4[]    partitions
---   $3 text      owner, for people
+--   $3 text      owner: with the epoch it says whose the partition is
 UPDATE ingest_progress AS p
 SET epoch = p.epoch + 1, owner = $3::text, updated_at = now()
 FROM unnest($1::text[], $2::int4[]) WITH ORDINALITY AS i (topic, partition, ordinal)

@@ -9,6 +9,7 @@
 --   $8 int8[]    anchor: offset (null: no record was passed, the old anchor stays)
 --   $9 int8[]    anchor: timestamp
 --   $10 bytea[]  anchor: hash
+--   $11 text     who we are: a database that was put back gives the same epoch to two claims
 -- Gives the ordinals of the moves that hit.
 UPDATE ingest_progress AS p
 SET next_offset = i.new_next,
@@ -23,5 +24,5 @@ FROM unnest($1::text[], $2::int4[], $3::int8[], $4::int8[], $5::int8[], $6::int8
     AS i (topic, partition, generation, epoch, expected_next, new_next, published,
           anchor_offset, anchor_timestamp_ms, anchor_hash, ordinal)
 WHERE p.topic = i.topic AND p.partition = i.partition AND p.generation = i.generation
-  AND p.epoch = i.epoch AND p.next_offset = i.expected_next
+  AND p.epoch = i.epoch AND p.owner = $11::text AND p.next_offset = i.expected_next
 RETURNING i.ordinal
