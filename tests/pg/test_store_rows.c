@@ -48,9 +48,12 @@ static void make_attempt(struct rig *rig)
 static void test_starts_make_rows_and_enter_exams(void **state)
 {
     struct rig *rig = *state;
-    sql_ok(rig->db, "INSERT INTO attempts (id, answers) VALUES (" A1 ", '{\"q\": 1}')");
+    sql_ok(rig->db, "INSERT INTO exams (id) VALUES ('e0000000-0000-4000-8000-000000000005')");
+    sql_ok(rig->db, "INSERT INTO attempts (id, exam_id, student_id, started_at, answers) VALUES "
+                    "(" A1 ", 'e0000000-0000-4000-8000-000000000005', "
+                    "'50000000-0000-4000-8000-000000000001', now(), '{\"q\": 1}')");
     rig_plan(rig, 0, 3);
-    rig_start(rig, 1, 7); /* is there already: its exam is not entered */
+    rig_start(rig, 1, 7); /* was started already: its exam is not entered */
     struct start_row *second = rig_start(rig, 2, 1);
     struct start_row *third = rig_start(rig, 3, 1);
     third->started.has_deadline = false;
@@ -58,8 +61,7 @@ static void test_starts_make_rows_and_enter_exams(void **state)
     assert_false(rig->starts[0].done);
     assert_true(second->done && third->done);
     assert_int_equal(second->revision, 1);
-    sql_is(rig->db, "e0000000-0000-4000-8000-000000000001",
-           "SELECT string_agg(id::text, ' ') FROM exams");
+    sql_is(rig->db, "1 5", "SELECT string_agg(right(id::text, 1), ' ' ORDER BY id) FROM exams");
     sql_is(rig->db, "50000000-0000-4000-8000-000000000002|1|1|2027-01-15 08:00:00+00|in_progress",
            "SELECT concat_ws('|', student_id, version, revision, started_at AT TIME ZONE 'UTC' || "
            "'+00', status) FROM attempts WHERE id::text LIKE '%2'");
@@ -285,8 +287,9 @@ static void test_row_write_uses_the_index(void **state)
     const char *files[] = { "store_write_rows.sql", "store_fill_starts.sql",
                             "store_read_rows.sql",  "store_lock_rows.sql",
                             "store_make_rows.sql",  "store_submissions.sql",
-                            "store_answers.sql",    "store_recall_attempts.sql" };
-    const char *nulls[] = { "10", "5", "1", "1", "5", "10", "1", "1" };
+                            "store_answers.sql",    "store_recall_attempts.sql",
+                            "store_enter_exams.sql" };
+    const char *nulls[] = { "10", "5", "1", "1", "5", "10", "1", "1", "2" };
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         char sql[8192];
         (void)snprintf(sql, sizeof sql, "PREPARE p AS %s", pg_statement_text(files[i]));
@@ -327,6 +330,73 @@ static void write_plan(struct rig *rig, int64_t from)
     rig->plan.exact_folds = rig->fold_list;
 }
 
+/* A start that is judged one by one. */
+static void name_exam(struct rig *rig, unsigned attempt, unsigned exam)
+{
+    static struct exam_entry entry;
+    entry = (struct exam_entry){ rig_uuid('a', attempt), rig_uuid('e', exam) };
+    rig->plan.exams = &entry;
+    rig->plan.exam_count = 1;
+}
+
+/*
+ * Each of two workers has a plain start in one exam and a start to be judged in the other's. If
+ * the second exam were entered later than the first, they would wait for each other.
+ */
+static void test_exams_are_entered_in_one_order(void **state)
+{
+    struct rig *rig = *state;
+    struct pg_store *other = rig_new_worker(rig, "rig/2");
+    struct store port = pg_store_port(other);
+    struct start_row start = { .attempt_id = rig_uuid('a', 3),
+                               .has_start = true,
+                               .started = { .exam_id = rig_uuid('e', 3) } };
+    struct exam_entry entry = { rig_uuid('a', 4), rig_uuid('e', 5) };
+    struct plan plan = { .starts = &start, .start_count = 1, .exams = &entry, .exam_count = 1 };
+    write_plan(rig, 0);
+    rig_start(rig, 1, 5);
+    name_exam(rig, 2, 3);
+    rig_ok(rig, STORE_OPEN);
+
+    struct store_call call = { .step = STORE_OPEN, .arena = &rig->arena, .plan = &plan };
+    port.start(port.self, &call);
+    while (sql_number(rig->db, "SELECT count(*) FROM pg_locks WHERE NOT granted") == 0)
+        assert_int_equal(port.poll(port.self, &rig->err), STORE_BUSY);
+    rig->plan.new_row_count = 1;
+    rig->plan.new_rows[0] = rig->starts[0];
+    rig->plan.new_rows[0].attempt_id = rig_uuid('a', 2);
+    rig->plan.new_rows[0].started.exam_id = rig_uuid('e', 3);
+    rig_ok(rig, STORE_WRITE);
+    rig->moves[0].counts[OUTCOME_APPLIED] = 1;
+    rig_ok(rig, STORE_CLOSE);
+    enum store_state end;
+    while ((end = port.poll(port.self, &rig->err)) == STORE_BUSY)
+        ;
+    assert_int_equal(end, STORE_OK);
+    assert_true(start.done);
+    pg_store_free(other);
+    sql_is(rig->db, "3 5", "SELECT string_agg(right(id::text, 1), ' ' ORDER BY id) FROM exams");
+}
+
+/* An exam that is deleted after it was found is entered with the next try. */
+static void test_an_exam_that_goes_away(void **state)
+{
+    struct rig *rig = *state;
+    write_plan(rig, 0);
+    rig->plan.new_row_count = 1;
+    rig->plan.new_rows[0] = *rig_start(rig, 2, 4);
+    rig->plan.start_count = 0;
+    name_exam(rig, 2, 4);
+    sql_ok(rig->db, "INSERT INTO exams (id) VALUES ('e0000000-0000-4000-8000-000000000004')");
+    rig_ok(rig, STORE_OPEN);
+    sql_ok(rig->db, "DELETE FROM exams");
+    rig_fails(rig, STORE_WRITE, ERR_RETRY, "23503");
+    rig_ok(rig, STORE_UNDO);
+    rig_ok(rig, STORE_OPEN);
+    rig_ok(rig, STORE_WRITE);
+    rig_ok(rig, STORE_UNDO);
+}
+
 static void test_write_makes_fills_and_folds(void **state)
 {
     struct rig *rig = *state;
@@ -336,6 +406,7 @@ static void test_write_makes_fills_and_folds(void **state)
     rig->plan.new_rows[0] = (struct start_row){ .attempt_id = rig_uuid('a', 1) };
     rig->plan.new_rows[1] = *rig_start(rig, 2, 4);
     rig->plan.start_count = 0;
+    name_exam(rig, 2, 4);
     rig_fold(rig, 1, 1, 4, "{\"q\":1}", 1);
     rig->plan.fold_count = 0;
     rig->plan.exact_fold_count = 1;
@@ -360,6 +431,7 @@ static void test_write_makes_fills_and_folds(void **state)
     rig->plan.fills[0] = *rig_start(rig, 1, 9);
     rig->plan.fills[0].started.deadline_at_us = 1800000900000000;
     rig->plan.start_count = 0;
+    name_exam(rig, 1, 9);
     rig_ok(rig, STORE_OPEN);
     rig_ok(rig, STORE_WRITE);
     assert_true(rig->plan.fills[0].done);
@@ -536,6 +608,8 @@ int main(void)
         TEST(test_lock_reads_rows),
         TEST(test_lock_waits_only_if_asked),
         TEST(test_row_write_uses_the_index),
+        TEST(test_exams_are_entered_in_one_order),
+        TEST(test_an_exam_that_goes_away),
         TEST(test_write_makes_fills_and_folds),
         TEST(test_write_is_exact),
         TEST(test_write_takes_ids_as_judged),

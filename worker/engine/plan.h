@@ -118,6 +118,11 @@ struct start_row {
     struct entry *entry; /* the engine's; NULL without a start */
 };
 
+/* A start that is judged one by one, and the exam that it names. */
+struct exam_entry {
+    struct uuid attempt_id, exam_id;
+};
+
 /* An attempt as it stands, read under lock (LOCK). */
 struct attempt_row {
     struct uuid attempt_id; /* set by the engine, sorted */
@@ -156,6 +161,9 @@ struct plan {
     size_t move_count;
     struct start_row *starts; /* by attempt id */
     size_t start_count;
+    struct exam_entry *exams; /* beside those of `starts`: entered with them, in one order, if the
+                                 attempt has no start yet. WRITE enters none. */
+    size_t exam_count;
     struct fold **folds; /* the fast ones that write, by attempt id */
     size_t fold_count;
     struct activity_row *activities;

@@ -211,20 +211,35 @@ static bool sort_folds(struct builder *builder, struct built_fold *chain)
     return true;
 }
 
+/* Of several starts of one attempt the first counts, if any does. */
+static void list_exam(struct plan *plan, const struct fold *fold)
+{
+    const struct entry *start = fold->entries;
+    while (start != NULL && start->event.type != EVENT_STARTED)
+        start = start->next_of_attempt;
+    if (start != NULL)
+        plan->exams[plan->exam_count++] =
+            (struct exam_entry){ fold->attempt_id, start->event.started.exam_id };
+}
+
 static bool list_fast_way(struct builder *builder)
 {
     struct planned *planned = builder->planned;
     struct plan *plan = &planned->plan;
-    plan->starts = arena_alloc(builder->arena, (builder->start_count + 1) * sizeof *plan->starts);
+    size_t starts = builder->start_count + 1;
+    plan->starts = arena_alloc(builder->arena, starts * sizeof *plan->starts);
+    plan->exams = arena_alloc(builder->arena, starts * sizeof *plan->exams);
     plan->folds = arena_alloc(builder->arena, (planned->fold_count + 1) * sizeof(struct fold *));
-    if (plan->starts == NULL || plan->folds == NULL)
+    if (plan->starts == NULL || plan->exams == NULL || plan->folds == NULL)
         return false;
     for (size_t i = 0; i < planned->fold_count; i++) {
         struct fold *fold = &planned->folds[i];
         if (!fold_classify(fold, builder->arena))
             return false;
-        if (fold->exact)
+        if (fold->exact) {
+            list_exam(plan, fold);
             continue;
+        }
         struct entry *first = fold->entries;
         if (first->event.type == EVENT_STARTED)
             plan->starts[plan->start_count++] = (struct start_row){ .attempt_id = fold->attempt_id,

@@ -21,7 +21,6 @@ static const char *const statements[] = {
     "store_move.sql",
     "store_count.sql",
     "store_enter_exams.sql",
-    "store_enter_fill_exams.sql",
     "store_make_rows.sql",
     "store_fill_starts.sql",
     "store_write_rows.sql",

@@ -106,9 +106,10 @@ static void begin_open(struct pg_store *store)
     pg_store_send_plain(store, "store_begin.sql", NULL);
     pg_store_send_plain(store, "store_now.sql", on_now);
     send_moves(store, plan);
+    pg_store_enter_exams(store, plan);
     if (plan->lock_first)
         pg_store_send_lock_all(store, plan);
-    pg_store_send_starts(store, plan->starts, plan->start_count);
+    pg_store_send_starts(store, plan);
     pg_store_send_folds(store, plan->folds, plan->fold_count, plan->jump_max);
     pg_store_send_activity(store, plan);
     send_views(store, plan);

@@ -61,14 +61,41 @@ void pg_store_put_starts(struct pg_store *store, const struct start_row *starts,
 static bool on_missing(void *self, const struct pg_result *result, struct err *err)
 {
     struct pg_store *store = self;
-    store->missing_count = pg_row_count(result);
-    for (size_t row = 0; row < store->missing_count; row++) {
+    const struct plan *plan = store->call->plan;
+    for (size_t row = 0; row < pg_row_count(result); row++) {
         size_t i;
-        if (!pg_store_ordinal(result, row, store->start_count, &i, err))
+        if (!pg_store_ordinal(result, row, plan->start_count + plan->exam_count, &i, err))
             return false;
-        store->starts[i].done = true;
+        if (i >= plan->start_count)
+            continue;
+        plan->starts[i].done = true;
+        store->making_count++;
     }
     return true;
+}
+
+void pg_store_enter_exams(struct pg_store *store, const struct plan *plan)
+{
+    struct pg_params *params = &store->params;
+    store->making_count = 0;
+    for (size_t i = 0; i < plan->start_count; i++)
+        plan->starts[i].done = false;
+    if (plan->start_count + plan->exam_count == 0)
+        return;
+    pg_params_clear(params);
+    pg_array_begin(params, PG_UUID);
+    for (size_t i = 0; i < plan->start_count; i++)
+        pg_array_uuid(params, &plan->starts[i].attempt_id);
+    for (size_t i = 0; i < plan->exam_count; i++)
+        pg_array_uuid(params, &plan->exams[i].attempt_id);
+    pg_array_end(params);
+    pg_array_begin(params, PG_UUID);
+    for (size_t i = 0; i < plan->start_count; i++)
+        pg_array_uuid(params, &plan->starts[i].started.exam_id);
+    for (size_t i = 0; i < plan->exam_count; i++)
+        pg_array_uuid(params, &plan->exams[i].exam_id);
+    pg_array_end(params);
+    pg_store_send(store, "store_enter_exams.sql", on_missing);
 }
 
 static int compare_start(const void *id, const void *start)
@@ -85,7 +112,7 @@ static bool on_made(void *self, const struct pg_result *result, struct err *err)
 {
     struct pg_store *store = self;
     size_t made = pg_row_count(result);
-    if (made != store->missing_count)
+    if (made != store->making_count)
         return raced(err);
     for (size_t row = 0; row < made; row++) {
         struct uuid id = pg_get_uuid(result, row, 0);
@@ -98,24 +125,33 @@ static bool on_made(void *self, const struct pg_result *result, struct err *err)
     return true;
 }
 
-void pg_store_send_starts(struct pg_store *store, struct start_row *starts, size_t count)
+static void send_rows(struct pg_store *store, struct start_row *starts, size_t count)
 {
     store->starts = starts;
     store->start_count = count;
-    store->missing_count = 0;
     if (count == 0)
         return;
-    for (size_t i = 0; i < count; i++)
-        starts[i].done = false;
-    pg_params_clear(&store->params);
-    put_start_ids(store, starts, count);
-    put_exam_ids(store, starts, count);
-    pg_store_send(store, "store_enter_exams.sql", on_missing);
     pg_store_put_starts(store, starts, count);
     pg_store_send(store, "store_make_rows.sql", on_made);
 }
 
-/* An exam that somebody deletes between its entering and its use is entered again next time. */
+void pg_store_send_starts(struct pg_store *store, const struct plan *plan)
+{
+    send_rows(store, plan->starts, plan->start_count);
+}
+
+void pg_store_send_new_rows(struct pg_store *store, const struct plan *plan)
+{
+    for (size_t i = 0; i < plan->new_row_count; i++)
+        plan->new_rows[i].done = true;
+    store->making_count = plan->new_row_count;
+    send_rows(store, plan->new_rows, plan->new_row_count);
+}
+
+/*
+ * An exam that somebody deletes between its entering and its use is entered again next time, as is
+ * that of an attempt which was made or taken away meanwhile.
+ */
 bool pg_store_forgive_race(struct err *err)
 {
     if (strcmp(err->code, "23503") == 0 && strstr(err->text, "attempt_rows_exam_fkey") != NULL)

@@ -38,7 +38,7 @@ struct pg_store {
 
     /* the rows of the statements in flight */
     struct start_row *starts;
-    size_t start_count, missing_count;
+    size_t start_count, making_count; /* how many of them are to be made */
     struct fold **folds;
     size_t fold_count, written_count;
     struct ordered_activity *activities; /* each once */
@@ -79,8 +79,14 @@ bool pg_store_on_commit(void *self, const struct pg_result *result, struct err *
 
 bool pg_store_no_memory(struct err *err);
 
-/* Shared by OPEN and WRITE (pg_store_rows.c). */
-void pg_store_send_starts(struct pg_store *store, struct start_row *starts, size_t count);
+/*
+ * Shared by OPEN and WRITE (pg_store_rows.c). Exams are entered once, in the order of their ids and
+ * before any attempt is touched; entered in two lots, they would set two workers against each
+ * other.
+ */
+void pg_store_enter_exams(struct pg_store *store, const struct plan *plan);
+void pg_store_send_starts(struct pg_store *store, const struct plan *plan);
+void pg_store_send_new_rows(struct pg_store *store, const struct plan *plan);
 void pg_store_send_folds(struct pg_store *store, struct fold **folds, size_t count,
                          int64_t jump_max);
 void pg_store_put_starts(struct pg_store *store, const struct start_row *starts, size_t count);

@@ -21,13 +21,6 @@ static void send_fills(struct pg_store *store, const struct plan *plan)
         return;
     for (size_t i = 0; i < plan->fill_count; i++)
         plan->fills[i].done = false;
-    struct pg_params *params = &store->params;
-    pg_params_clear(params);
-    pg_array_begin(params, PG_UUID);
-    for (size_t i = 0; i < plan->fill_count; i++)
-        pg_array_uuid(params, &plan->fills[i].started.exam_id);
-    pg_array_end(params);
-    pg_store_send(store, "store_enter_fill_exams.sql", NULL);
     pg_store_put_starts(store, plan->fills, plan->fill_count);
     pg_store_send(store, "store_fill_starts.sql", on_filled);
 }
@@ -35,7 +28,7 @@ static void send_fills(struct pg_store *store, const struct plan *plan)
 static void begin_write(struct pg_store *store)
 {
     struct plan *plan = store->call->plan;
-    pg_store_send_starts(store, plan->new_rows, plan->new_row_count);
+    pg_store_send_new_rows(store, plan);
     send_fills(store, plan);
     /* A jump of 0: the version must be the expected one. */
     pg_store_send_folds(store, plan->exact_folds, plan->exact_fold_count, 0);
@@ -49,8 +42,7 @@ static bool write_done(struct pg_store *store, bool *ret_more, struct err *err)
     size_t filled = 0;
     for (size_t i = 0; i < plan->fill_count; i++)
         filled += plan->fills[i].done;
-    if (store->missing_count != plan->new_row_count || filled != plan->fill_count ||
-        store->written_count != plan->exact_fold_count)
+    if (filled != plan->fill_count || store->written_count != plan->exact_fold_count)
         return err_set(err, ERR_RETRY, "race", "an attempt changed under the worker's lock");
     return true;
 }

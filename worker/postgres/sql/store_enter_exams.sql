@@ -1,17 +1,17 @@
--- Enters the exams that new attempts name and nobody has entered, in the order of their ids; only
--- for attempts that are not there yet, because a refused start must change nothing.
+-- Enters the exams that starts name and nobody has entered, in the order of their ids; only for
+-- attempts that have no start yet, because a refused start must change nothing.
 --   $1 uuid[]    attempts
---   $2 uuid[]    the exam of each; null: none
+--   $2 uuid[]    the exam of each
 -- Gives the ordinals of the attempts that are missing.
-WITH missing AS (
-    SELECT i.ordinal, i.exam_id
+WITH standing AS MATERIALIZED (
+    SELECT i.ordinal, i.exam_id, r.id IS NULL AS missing, r.exam_id IS NULL AS startless
     FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS i (attempt_id, exam_id, ordinal)
-    WHERE NOT EXISTS (SELECT FROM attempt_rows r WHERE r.id = i.attempt_id)
+    LEFT JOIN attempt_rows r ON r.id = i.attempt_id
 ), entered AS (
     INSERT INTO exams (id)
-    SELECT DISTINCT m.exam_id FROM missing m
-    WHERE m.exam_id IS NOT NULL AND NOT EXISTS (SELECT FROM exams e WHERE e.id = m.exam_id)
-    ORDER BY m.exam_id
+    SELECT DISTINCT s.exam_id FROM standing s
+    WHERE s.startless AND NOT EXISTS (SELECT FROM exams e WHERE e.id = s.exam_id)
+    ORDER BY s.exam_id
     ON CONFLICT (id) DO NOTHING
 )
-SELECT ordinal FROM missing
+SELECT ordinal FROM standing WHERE missing
