@@ -215,14 +215,13 @@ static void check_logs(struct examination *e, const char *topic, int partition_c
 static void check_all(struct examination *e)
 {
     struct err err;
-    struct kafka_cluster cluster = { .broker_count = 0 };
-    if (!facts_kafka_answers(e->admin, e->settings, &err)) {
+    struct kafka_cluster cluster;
+    if (!kafka_setup_wait(e->admin, e->settings->kafka_brokers, &cluster, &err)) {
         finding_unreachable(e->findings, AREA, err.text);
         return;
     }
-    if (kafka_admin_cluster(e->admin, KAFKA_ADMIN_TIMEOUT_MS, &cluster, &err))
-        finding_add(e->findings, FINDING_OK, AREA, NULL, "cluster %s, %d broker%s", cluster.id,
-                    cluster.broker_count, cluster.broker_count == 1 ? "" : "s");
+    finding_add(e->findings, FINDING_OK, AREA, NULL, "cluster %s, %d broker%s", cluster.id,
+                cluster.broker_count, cluster.broker_count == 1 ? "" : "s");
     e->broker_count = cluster.broker_count;
     int counts[TOPIC_COUNT];
     for (int i = 0; i < TOPIC_COUNT; i++)

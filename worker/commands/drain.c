@@ -108,8 +108,8 @@ static bool note_ends(struct drain *drain, struct err *err)
     if (!kafka_setup_init(&setup, drain->settings, err))
         return false;
     struct pg_rows *ledger = read_ledger(drain->settings);
-    struct kafka_admin *admin = kafka_admin_new(&setup.options, err);
-    bool done = admin != NULL && facts_kafka_answers(admin, drain->settings, err) &&
+    struct kafka_admin *admin = kafka_setup_reach(&setup, err);
+    bool done = admin != NULL &&
                 add_topic(drain, admin, ledger, drain->settings->topics[TOPIC_WRITES], err) &&
                 add_topic(drain, admin, ledger, drain->settings->topics[TOPIC_ACTIVITY], err);
     if (done)

@@ -1,7 +1,6 @@
 #include "worker/commands/facts.h"
 
 #include "worker/commands/document.h"
-#include "worker/commands/kafka_setup.h"
 
 #include <string.h>
 
@@ -61,18 +60,6 @@ json_t *facts_from_database(struct pg_client *client, const char *file, const ch
     if (document == NULL)
         (void)err_set(err, ERR_BUG, "json", "%s gave no JSON document", file);
     return document;
-}
-
-bool facts_kafka_answers(struct kafka_admin *admin, const struct settings *settings,
-                         struct err *err)
-{
-    struct err why;
-    if (kafka_setup_wait(admin, settings->kafka_brokers, &why))
-        return true;
-    return err_set(err, why.action, why.code,
-                   "nothing from Kafka at %.80s (%.100s): is KAFKA_BOOTSTRAP_SERVERS right and "
-                   "the broker up?",
-                   settings->kafka_brokers, why.text);
 }
 
 static bool add_logs(json_t *facts, struct kafka_admin *admin, const char *topic, int32_t count,

@@ -31,10 +31,6 @@ void facts_explain_missing(struct err *err, const char *schema);
 bool facts_run(struct pg_client *client, const char *file, const char *const *params, size_t count,
                struct pg_rows **ret_rows, struct err *err);
 
-/* Does anybody answer at all? If not, `err` names the brokers. */
-bool facts_kafka_answers(struct kafka_admin *admin, const struct settings *settings,
-                         struct err *err);
-
 /*
  * { "exists": true, "partitions": 3, "replication_factor": 1, "records": 10,
  *   "logs": [ {"low": 0, "stable_end": 4, "end": 5}, ... ] }, without the logs unless they are

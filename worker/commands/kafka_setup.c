@@ -43,10 +43,31 @@ bool kafka_setup_init(struct kafka_setup *setup, const struct settings *settings
     return true;
 }
 
-bool kafka_setup_wait(struct kafka_admin *admin, const char *address, struct err *err)
+static bool finds_brokers(struct kafka_admin *admin, const char *address, int timeout_ms,
+                          struct kafka_cluster *ret, struct err *err)
 {
+    struct err why;
     struct kafka_cluster cluster;
-    if (kafka_admin_cluster(admin, SILENT_MS, &cluster, err))
+    if (!kafka_admin_cluster(admin, timeout_ms, &cluster, &why))
+        return err_set(err, why.action, why.code,
+                       "nothing from Kafka at %.80s (%.100s): is KAFKA_BOOTSTRAP_SERVERS right and "
+                       "the broker up?",
+                       address, why.text);
+    if (cluster.broker_count == 0)
+        return err_set(
+            err, ERR_RETRY, "no_brokers",
+            "Kafka at %.60s answers, but says that it has no brokers: its controller has "
+            "fenced them all. If it stays so, see in the brokers' logs why their "
+            "heartbeats do not reach the controller",
+            address);
+    *ret = cluster;
+    return true;
+}
+
+bool kafka_setup_wait(struct kafka_admin *admin, const char *address, struct kafka_cluster *ret,
+                      struct err *err)
+{
+    if (finds_brokers(admin, address, SILENT_MS, ret, err))
         return true;
     const int rest_ms = KAFKA_ADMIN_TIMEOUT_MS - SILENT_MS;
     (void)fprintf(stderr,
@@ -54,18 +75,15 @@ bool kafka_setup_wait(struct kafka_admin *admin, const char *address, struct err
                   "right (KAFKA_BOOTSTRAP_SERVERS), does nothing stand in the way (firewall, TLS, "
                   "SASL)?\n",
                   rest_ms / 1000, address);
-    return kafka_admin_cluster(admin, rest_ms, &cluster, err);
+    return finds_brokers(admin, address, rest_ms, ret, err);
 }
 
 struct kafka_admin *kafka_setup_reach(const struct kafka_setup *setup, struct err *err)
 {
-    struct err why;
+    struct kafka_cluster cluster;
     struct kafka_admin *admin = kafka_admin_new(&setup->options, err);
-    if (admin == NULL || kafka_setup_wait(admin, setup->options.bootstrap_servers, &why))
+    if (admin == NULL || kafka_setup_wait(admin, setup->options.bootstrap_servers, &cluster, err))
         return admin;
     kafka_admin_free(admin);
-    (void)err_set(err, why.action, why.code,
-                  "no answer from Kafka at %s (KAFKA_BOOTSTRAP_SERVERS): %s",
-                  setup->options.bootstrap_servers, why.text);
     return NULL;
 }

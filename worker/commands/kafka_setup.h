@@ -20,12 +20,14 @@ bool kafka_setup_init(struct kafka_setup *setup, const struct settings *settings
 void kafka_setup_release(struct kafka_setup *setup);
 
 /*
- * Waits until Kafka answers, for KAFKA_ADMIN_TIMEOUT_MS at most; what it waits for stands on stderr
- * as soon as that takes more than a second. `address` is for people.
+ * Waits until Kafka answers and has brokers, for KAFKA_ADMIN_TIMEOUT_MS at most; what it waits for
+ * stands on stderr as soon as that takes more than a second. `address` is for people: `err` names
+ * it.
  */
-bool kafka_setup_wait(struct kafka_admin *admin, const char *address, struct err *err);
+bool kafka_setup_wait(struct kafka_admin *admin, const char *address, struct kafka_cluster *ret,
+                      struct err *err);
 
-/* Asks the cluster for a sign of life: NULL, with its address in the sentence, when none comes. */
+/* A client of a cluster that was waited for in this way; NULL with `err`. */
 struct kafka_admin *kafka_setup_reach(const struct kafka_setup *setup, struct err *err);
 
 #endif

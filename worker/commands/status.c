@@ -71,10 +71,8 @@ static json_t *ask_kafka(const struct settings *settings, struct err *err)
     struct kafka_setup setup;
     if (!kafka_setup_init(&setup, settings, err))
         return NULL;
-    json_t *topics = NULL;
-    struct kafka_admin *admin = kafka_admin_new(&setup.options, err);
-    if (admin != NULL && facts_kafka_answers(admin, settings, err))
-        topics = ask_topics(settings, admin, err);
+    struct kafka_admin *admin = kafka_setup_reach(&setup, err);
+    json_t *topics = admin == NULL ? NULL : ask_topics(settings, admin, err);
     kafka_admin_free(admin);
     kafka_setup_release(&setup);
     return topics;

@@ -57,11 +57,20 @@ bool kafka_admin_cluster(struct kafka_admin *admin, int timeout_ms, struct kafka
                          struct err *err)
 {
     const struct rd_kafka_metadata *metadata;
-    rd_kafka_resp_err_t code = rd_kafka_metadata(admin->rk, 0, NULL, &metadata, timeout_ms);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+    const int64_t deadline_ms = clock_now_ms() + timeout_ms;
+    rd_kafka_resp_err_t code;
+    int broker_count = -1;
+    do {
+        code = rd_kafka_metadata(admin->rk, 0, NULL, &metadata, kafka_ask_left_ms(deadline_ms));
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+            continue;
+        broker_count = metadata->broker_cnt;
+        rd_kafka_metadata_destroy(metadata);
+    } while (broker_count == 0 &&
+             kafka_ask_again(RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE, deadline_ms));
+    if (broker_count < 0)
         return kafka_error_set(err, code, "Kafka does not answer: %s", rd_kafka_err2str(code));
-    *ret = (struct kafka_cluster){ .broker_count = metadata->broker_cnt };
-    rd_kafka_metadata_destroy(metadata);
+    *ret = (struct kafka_cluster){ .broker_count = broker_count };
     char *id = rd_kafka_clusterid(admin->rk, KAFKA_ADMIN_TIMEOUT_MS);
     (void)snprintf(ret->id, sizeof ret->id, "%s", id ? id : "");
     if (id != NULL)

@@ -26,7 +26,11 @@ struct kafka_cluster {
     int broker_count;
 };
 
-/* Also the way to find out whether anybody answers at all, within `timeout_ms`. */
+/*
+ * Also the way to find out whether anybody answers at all, within `timeout_ms`. Who answers may
+ * still say until then that there are no brokers, not even itself: KRaft's controller has fenced
+ * them all.
+ */
 bool kafka_admin_cluster(struct kafka_admin *admin, int timeout_ms, struct kafka_cluster *ret,
                          struct err *err);
 

@@ -36,6 +36,16 @@ sql "DELETE FROM schema_migrations WHERE version = '9999'"
 [ $rc = 78 ] || fail "doctor with a newer schema ended with $rc"
 says 'install the attemptd' newer.log || fail "doctor does not say what a newer schema needs"
 
+# Somebody answers, but says that there are no brokers: no cluster to be called fine.
+setsid python3 -B "$root/tests/e2e/fenced_broker.py" >fenced_port &
+groups+=($!)
+within 5 test -s fenced_port
+for command in doctor produce; do
+    KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:$(cat fenced_port) timeout 30 \
+        attemptd "$command" </dev/null >"fenced.$command.log" 2>&1 &
+    fenced+=($!)
+done
+
 # Commands that need Kafka say at once what they wait for, and end.
 for command in 'simulate --students 1' 'produce' 'audit' 'doctor' 'status'; do
     # shellcheck disable=SC2086
@@ -44,6 +54,12 @@ for command in 'simulate --students 1' 'produce' 'audit' 'doctor' 'status'; do
     within 4 says "waiting .* for Kafka at $closed" wait.log
     kill -0 $pid || fail "$command was silent until its end"
     expect 69 wait $pid
+done
+for pid in "${fenced[@]}"; do expect 69 wait "$pid"; done
+for command in doctor produce; do
+    says 'answers, but says that it has no brokers.* see in the brokers. logs' "fenced.$command.log" ||
+        fail "$command does not say what a fenced broker means"
+    ! says 'ok +kafka' "fenced.$command.log" || fail "doctor calls a cluster without brokers fine"
 done
 
 # An end that is asked for while it still asks Kafka for its first facts does not wait for them.
