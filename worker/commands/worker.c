@@ -1,12 +1,11 @@
 #include "worker/commands/worker.h"
+#include "worker/commands/chores.h"
 #include "worker/commands/drain.h"
-#include "worker/commands/herald.h"
 #include "worker/commands/interrupt.h"
 #include "worker/commands/journal.h"
 #include "worker/commands/memory.h"
 #include "worker/commands/report.h"
 #include "worker/commands/store_setup.h"
-#include "worker/commands/views.h"
 #include "worker/commands/watch.h"
 #include "worker/commands/withheld.h"
 #include "worker/engine/engine.h"
@@ -30,13 +29,6 @@
 #define TIDY_MS      2000 /* a refresh that takes longer is rolled back and done by others */
 #define LEAVE_MAX_MS 4500 /* leaving takes up to five seconds: later there is no time for it */
 
-/* A housekeeper and what it needs here. */
-struct chores {
-    struct herald herald;
-    struct housekeeper *housekeeper;
-    struct watch watch;
-};
-
 struct worker {
     const struct worker_options *options;
     const struct settings *settings;
@@ -49,8 +41,7 @@ struct worker {
     struct kafka_publisher *publisher;
     struct store_setup database;
     struct pg_store *store;
-    struct chores news, views_due; /* share the publisher with the engine, in this order */
-    struct views views;
+    struct chores chores;
     struct journal_log journal;
     struct withheld withheld;
     struct engine *engine;
@@ -91,8 +82,8 @@ static json_t *report(const struct worker *w)
         .state = w->stop_at_ms == 0 ? "running" : "stopping",
         .uptime_ms = now_ms(w) - w->begun_ms,
         .engine = &engine,
-        .views = w->views.list,
-        .balances = w->views.balances,
+        .views = w->chores.views.list,
+        .balances = w->chores.views.balances,
         .log_end = log_end,
         .source = w->source,
     });
@@ -191,8 +182,7 @@ static bool is_over(struct worker *w)
         return true;
     if (w->stop_at_ms == 0)
         return false;
-    bool idle =
-        housekeeper_is_idle(w->news.housekeeper) && housekeeper_is_idle(w->views_due.housekeeper);
+    bool idle = chores_idle(&w->chores);
     if (engine_stopped(w->engine) && (idle || now_ms(w) - w->stop_at_ms > TIDY_MS))
         return true;
     if (now_ms(w) - w->stop_at_ms < STOP_MS)
@@ -222,20 +212,6 @@ static void tell_publisher_troubles(struct worker *w)
         journal_log_trouble(&w->journal, "Kafka", &err);
 }
 
-/* On a session of its own, so that no refresh holds up a save, and no refresh a piece of news. */
-static int64_t step_chores(struct worker *w, struct chores *chores)
-{
-    if (w->stop_at_ms != 0 && housekeeper_is_idle(chores->housekeeper))
-        return TURN_MAX_MS;
-    uint64_t number = 0;
-    if (herald_confirmed(&chores->herald, &number))
-        housekeeper_confirmed(chores->housekeeper, number);
-    int64_t sleep_ms = housekeeper_step(chores->housekeeper, now_ms(w));
-    (void)watch_set(&chores->watch, w->base, housekeeper_fd(chores->housekeeper),
-                    housekeeper_events(chores->housekeeper));
-    return sleep_ms;
-}
-
 /*
  * One turn. The order is fixed:
  *   1. the wake-ups are cleared before anybody is asked for news, so that news that comes meanwhile
@@ -256,8 +232,7 @@ static int64_t worker_turn(struct worker *w)
     tell_publisher_troubles(w);
 
     sleep_ms = sooner(sleep_ms, engine_step(w->engine));
-    sleep_ms = sooner(sleep_ms, step_chores(w, &w->news));
-    sleep_ms = sooner(sleep_ms, step_chores(w, &w->views_due));
+    sleep_ms = sooner(sleep_ms, chores_step(&w->chores, now_ms(w), w->stop_at_ms != 0));
 
     check_ends(w);
     check_drained(w);
@@ -325,63 +300,6 @@ static bool make_http(struct worker *w, struct err *err)
     return true;
 }
 
-static bool publish_news(void *self, const struct housekeeper_news *news)
-{
-    struct worker *w = self;
-    return herald_publish(&w->news.herald, news);
-}
-
-static bool publish_view(void *self, const struct housekeeper_news *news)
-{
-    struct worker *w = self;
-    return herald_publish(&w->views_due.herald, news);
-}
-
-/* What a housekeeper reads of the ledger is news to the engine where nothing is written. */
-static void note_ledger(struct worker *w, const struct housekeeper_note *note)
-{
-    for (int topic = 0; topic < TOPIC_COUNT; topic++)
-        if (bytes_equal(note->name, bytes_of(w->settings->topics[topic])))
-            engine_ledger_seen(w->engine, (struct tp){ (enum topic)topic, note->partition },
-                               note->generation, note->number, note->asked_ms);
-}
-
-static void note_news(void *self, const struct housekeeper_note *note)
-{
-    struct worker *w = self;
-    if (note->kind == HOUSEKEEPER_LEDGER) {
-        note_ledger(w, note);
-    } else if (note->kind == HOUSEKEEPER_LOOKED) {
-        engine_ledger_looked(w->engine, note->asked_ms);
-    } else {
-        w->journal.news = true;
-        views_note(&w->views, note);
-    }
-}
-
-static bool make_housekeepers(struct worker *w, uint64_t seed, struct err *err)
-{
-    struct housekeeper_options options = { .jobs = HOUSEKEEPER_NEWS,
-                                           .session = housekeeper_session_options(),
-                                           .seed = seed,
-                                           .self = w,
-                                           .publish = publish_news,
-                                           .note = note_news };
-    options.session.conninfo = w->settings->database_url;
-    options.session.schema = w->settings->schema;
-    w->news.housekeeper = housekeeper_new(&options);
-    options.jobs = HOUSEKEEPER_VIEWS;
-    options.months_kept = (int)w->settings->activity_months;
-    options.session.application_name = "attemptd views";
-    options.seed = seed ^ 2;
-    options.publish = publish_view;
-    w->views_due.housekeeper = housekeeper_new(&options);
-    return w->news.housekeeper != NULL && w->views_due.housekeeper != NULL &&
-                   views_init(&w->views, &w->journal)
-               ? true
-               : err_set(err, ERR_RESOURCE, "memory", "no memory for the housekeepers");
-}
-
 static struct engine_options make_engine_options(const struct settings *settings,
                                                  size_t batch_bytes, uint64_t seed)
 {
@@ -420,11 +338,13 @@ static bool make_adapters(struct worker *w, struct err *err)
         return false;
     uint64_t seed = (uint64_t)clock_wall_us(&w->clock) ^ (uint64_t)getpid() << 32;
     struct engine_options options = make_engine_options(settings, memory.batch_bytes, seed);
-    herald_init(&w->news.herald, kafka_publisher_port(w->publisher), HERALD_NEWS,
-                options.ttl_hint_s);
-    herald_init(&w->views_due.herald, herald_port(&w->news.herald), HERALD_VIEWS,
-                options.ttl_hint_s);
-    if (!make_housekeepers(w, seed ^ 1, err))
+    struct chores_options chores = { .settings = settings,
+                                     .journal = &w->journal,
+                                     .base = w->base,
+                                     .publisher = kafka_publisher_port(w->publisher),
+                                     .ttl_hint_s = options.ttl_hint_s,
+                                     .seed = seed ^ 1 };
+    if (!chores_init(&w->chores, &chores, err))
         return false;
     /* Last, because from here on the group gives us partitions. */
     w->source = kafka_source_new(&w->kafka.options, err);
@@ -433,12 +353,13 @@ static bool make_adapters(struct worker *w, struct err *err)
     struct engine_ports ports = {
         .source = kafka_source_port(w->source),
         .store = pg_store_port(w->store),
-        .publisher = herald_port(&w->views_due.herald),
+        .publisher = chores_port(&w->chores),
         .journal = journal_log_port(&w->journal),
         .clock = w->clock,
     };
     failpoints_wrap(&ports.source, &ports.store, &ports.publisher);
     w->engine = engine_new(&options, &ports);
+    chores_tell(&w->chores, w->engine);
     return w->engine != NULL || err_set(err, ERR_RESOURCE, "memory", "no memory for the engine");
 }
 
@@ -450,22 +371,13 @@ static bool make_drain(struct worker *w, struct err *err)
     return w->drain != NULL;
 }
 
-static void chores_release(struct chores *chores)
-{
-    watch_release(&chores->watch);
-    housekeeper_free(chores->housekeeper);
-    herald_release(&chores->herald);
-}
-
 static void release(struct worker *w)
 {
     drain_free(w->drain);
     engine_free(w->engine);
     kafka_source_free(w->source); /* leaves the group */
     kafka_publisher_free(w->publisher);
-    chores_release(&w->news);
-    chores_release(&w->views_due);
-    views_release(&w->views);
+    chores_release(&w->chores);
     pg_store_free(w->store);
     kafka_setup_release(&w->kafka);
     http_server_free(w->http);
