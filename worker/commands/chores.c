@@ -15,13 +15,26 @@ static void note_ledger(struct chores *chores, const struct housekeeper_note *no
                                note->generation, note->number, note->asked_ms);
 }
 
+static void note_looked(struct chores *chores, const struct housekeeper_note *note)
+{
+    if (!second_look_counts(&chores->second_look))
+        return;
+    size_t doubted = engine_ledger_looked(chores->engine, note->asked_ms);
+    if (doubted == 0)
+        return;
+    char written_at[PG_SERVER_MAX], seen_at[PG_SERVER_MAX];
+    pg_session_server(chores->options.writer, written_at);
+    pg_session_server(housekeeper_session(chores->news.housekeeper), seen_at);
+    second_look_doubts(&chores->second_look, doubted, written_at, seen_at);
+}
+
 static void take_note(void *self, const struct housekeeper_note *note)
 {
     struct chores *chores = ((struct chore *)self)->chores;
     if (note->kind == HOUSEKEEPER_LEDGER) {
         note_ledger(chores, note);
     } else if (note->kind == HOUSEKEEPER_LOOKED) {
-        engine_ledger_looked(chores->engine, note->asked_ms);
+        note_looked(chores, note);
     } else {
         chores->options.journal->news = true;
         views_note(&chores->views, note);
@@ -51,6 +64,7 @@ static void chore_release(struct chore *chore)
 bool chores_init(struct chores *chores, const struct chores_options *options, struct err *err)
 {
     *chores = (struct chores){ .options = *options };
+    second_look_init(&chores->second_look, options->journal->log);
     herald_init(&chores->news.herald, options->publisher, HERALD_NEWS, options->ttl_hint_s);
     herald_init(&chores->refreshes.herald, herald_port(&chores->news.herald), HERALD_VIEWS,
                 options->ttl_hint_s);

@@ -10,6 +10,7 @@
 #define WORKER_COMMANDS_CHORES_H
 
 #include "worker/commands/herald.h"
+#include "worker/commands/second_look.h"
 #include "worker/commands/views.h"
 #include "worker/commands/watch.h"
 #include "worker/engine/engine.h"
@@ -22,6 +23,7 @@ struct chores_options {
     struct journal_log *journal;
     struct event_base *base;
     struct publisher publisher;
+    const struct pg_session *writer; /* the engine's, to name its server */
     int64_t ttl_hint_s;
     uint64_t seed;
 };
@@ -40,6 +42,7 @@ struct chores {
     struct engine *engine;
     struct chore news, refreshes;
     struct views views;
+    struct second_look second_look;
 };
 
 /* What `options` points to must outlive it. After a failure release it all the same. */

@@ -342,6 +342,7 @@ static bool make_adapters(struct worker *w, struct err *err)
                                      .journal = &w->journal,
                                      .base = w->base,
                                      .publisher = kafka_publisher_port(w->publisher),
+                                     .writer = pg_store_session(w->store),
                                      .ttl_hint_s = options.ttl_hint_s,
                                      .seed = seed ^ 1 };
     if (!chores_init(&w->chores, &chores, err))

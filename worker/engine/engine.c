@@ -157,14 +157,18 @@ void engine_ledger_seen(struct engine *engine, struct tp tp, int64_t generation,
         partition->seen_asked_ms = asked_ms;
 }
 
-void engine_ledger_looked(struct engine *engine, int64_t asked_ms)
+size_t engine_ledger_looked(struct engine *engine, int64_t asked_ms)
 {
+    size_t count = 0;
     for (size_t i = 0; i < engine->partitions.count; i++) {
         struct partition *partition = &engine->partitions.items[i];
-        if (partition_in_ledger(partition) && partition_reads(partition) &&
-            partition->witness_at_ms < asked_ms && partition->seen_asked_ms != asked_ms)
-            partition->suspected = true;
+        if (!partition_in_ledger(partition) || !partition_reads(partition) ||
+            partition->witness_at_ms >= asked_ms || partition->seen_asked_ms == asked_ms)
+            continue;
+        count += !partition->suspected;
+        partition->suspected = true;
     }
+    return count;
 }
 
 static bool is_of_the_database(const char *reason)

@@ -417,6 +417,11 @@ bool housekeeper_is_idle(const struct housekeeper *hk)
     return hk->phase == RESTING || hk->phase == CONNECTING;
 }
 
+const struct pg_session *housekeeper_session(const struct housekeeper *hk)
+{
+    return hk->session;
+}
+
 /* Nobody reads the session while it rests: what the server says then is found in the next round. */
 static bool session_works(const struct housekeeper *hk)
 {

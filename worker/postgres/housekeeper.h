@@ -142,6 +142,9 @@ void housekeeper_confirmed(struct housekeeper *housekeeper, uint64_t number);
 /* Look at the database at the next step, not only after the interval (a refresh was asked for). */
 void housekeeper_wake(struct housekeeper *housekeeper);
 
+/* Its session, to say where it is connected to. */
+const struct pg_session *housekeeper_session(const struct housekeeper *housekeeper);
+
 /* No transaction is open, nothing waits to be confirmed: a good moment to end. */
 bool housekeeper_is_idle(const struct housekeeper *housekeeper);
 

@@ -91,6 +91,10 @@ enum pg_state pg_session_step(struct pg_session *session, struct err *ret_err);
 /* Connected and set up. */
 bool pg_session_connected(const struct pg_session *session);
 
+/* Where it is connected to, for people: "HOST:PORT", with the address where a name was resolved. */
+#define PG_SERVER_MAX 200
+void pg_session_server(const struct pg_session *session, char out[static PG_SERVER_MAX]);
+
 /*
  * In a callback: did a WARNING 01000 come since the result before? With COMMIT it says that the
  * commit is not replicated yet. Its primary message, or NULL.

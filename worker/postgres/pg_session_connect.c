@@ -185,3 +185,15 @@ void pg_session_step_connecting(struct pg_session *session)
     }
     set_up(session);
 }
+
+void pg_session_server(const struct pg_session *session, char out[static PG_SERVER_MAX])
+{
+    if (session->conn == NULL || session->phase == CONNECTING) {
+        (void)snprintf(out, PG_SERVER_MAX, "nothing at present");
+        return;
+    }
+    const char *host = PQhost(session->conn), *address = PQhostaddr(session->conn);
+    bool resolved = *address != '\0' && strcmp(address, host) != 0;
+    (void)snprintf(out, PG_SERVER_MAX, "%s:%s%s%s%s", host, PQport(session->conn),
+                   resolved ? " (" : "", resolved ? address : "", resolved ? ")" : "");
+}

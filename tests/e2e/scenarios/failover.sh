@@ -48,7 +48,7 @@ settle 90
 within 30 answers /readyz 200
 verify
 
-echo "-- a standby that lacks the last commits takes over, and nothing more is to be written: halt"
+echo "-- a standby that lacks the last commits takes over beside the old primary: both places are named"
 "$pg" replica "$three" "$two" >/dev/null
 DATABASE_URL=$(database "$two" "$three")
 stop_worker
@@ -61,8 +61,15 @@ gone() { [ -z "$(on "$two" 'SELECT pid FROM pg_stat_replication')" ]; }
 within 20 gone
 play --students 30 --seconds 1 --seed 4
 settle
-"$pg" stop "$two" kill
 "$pg" promote "$three"
+on "$two" "ALTER ROLE attemptd SET default_transaction_read_only = on" >/dev/null # for new sessions
+on "$two" "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+           WHERE application_name = 'attemptd housekeeper'" >/dev/null
+within 40 says "see two ledgers.*\"writes_at\":\"$(host "$two")\",\"looks_at\":\"$(host "$three")\""
+within 20 answers /readyz 200
+
+echo "-- the old primary is stopped, and nothing more is to be written: halt"
+"$pg" stop "$two" kill
 within 60 says 'halt topic=failover.attempt.writes partition=[0-2] reason=ledger_behind'
 within 20 answers /readyz 503
 play --students 30 --seconds 1 --seed 5
