@@ -334,48 +334,89 @@ static void write_plan(struct rig *rig, int64_t from)
 static void name_exam(struct rig *rig, unsigned attempt, unsigned exam)
 {
     static struct exam_entry entry;
-    entry = (struct exam_entry){ rig_uuid('a', attempt), rig_uuid('e', exam) };
+    entry =
+        (struct exam_entry){ .attempt_id = rig_uuid('a', attempt), .exam_id = rig_uuid('e', exam) };
     rig->plan.exams = &entry;
     rig->plan.exam_count = 1;
 }
 
+static void poll_until_it_waits(struct rig *rig)
+{
+    while (sql_number(rig->db, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = "
+                               "'Lock' AND datname = current_database()") == 0)
+        assert_int_equal(rig->port.poll(rig->port.self, &rig->err), STORE_BUSY);
+}
+
+static enum store_state poll_to_its_end(struct rig *rig)
+{
+    enum store_state state;
+    while ((state = rig->port.poll(rig->port.self, &rig->err)) == STORE_BUSY)
+        ;
+    return state;
+}
+
 /*
- * Each of two workers has a plain start in one exam and a start to be judged in the other's. If
- * the second exam were entered later than the first, they would wait for each other.
+ * Of plain starts and of those to be judged together: who waits for the first exam has entered no
+ * other. Else two workers that wait for each other's would be found by PostgreSQL, after a second.
  */
 static void test_exams_are_entered_in_one_order(void **state)
 {
     struct rig *rig = *state;
-    struct pg_store *other = rig_new_worker(rig, "rig/2");
-    struct store port = pg_store_port(other);
-    struct start_row start = { .attempt_id = rig_uuid('a', 3),
-                               .has_start = true,
-                               .started = { .exam_id = rig_uuid('e', 3) } };
-    struct exam_entry entry = { rig_uuid('a', 4), rig_uuid('e', 5) };
-    struct plan plan = { .starts = &start, .start_count = 1, .exams = &entry, .exam_count = 1 };
-    write_plan(rig, 0);
+    PGconn *other = sql_connect(rig->url), *third = sql_connect(rig->url);
+    sql_ok(other, "BEGIN; INSERT INTO exams (id) VALUES ('e0000000-0000-4000-8000-000000000003')");
+    rig_plan(rig, 0, 1);
     rig_start(rig, 1, 5);
+    rig_start(rig, 3, 4);
     name_exam(rig, 2, 3);
-    rig_ok(rig, STORE_OPEN);
+    struct store_call call = { .step = STORE_OPEN, .arena = &rig->arena, .plan = &rig->plan };
+    rig->port.start(rig->port.self, &call);
+    poll_until_it_waits(rig);
+    sql_ok(third, "BEGIN; SET LOCAL lock_timeout = 100;"
+                  "INSERT INTO exams (id) VALUES ('e0000000-0000-4000-8000-000000000004'), "
+                  "('e0000000-0000-4000-8000-000000000005'); ROLLBACK");
+    sql_ok(other, "COMMIT");
+    assert_int_equal(poll_to_its_end(rig), STORE_OK);
+    assert_true(rig->starts[0].done && rig->starts[1].done);
+    rig_ok(rig, STORE_UNDO);
+    PQfinish(third);
+    PQfinish(other);
+}
 
-    struct store_call call = { .step = STORE_OPEN, .arena = &rig->arena, .plan = &plan };
-    port.start(port.self, &call);
-    while (sql_number(rig->db, "SELECT count(*) FROM pg_locks WHERE NOT granted") == 0)
-        assert_int_equal(port.poll(port.self, &rig->err), STORE_BUSY);
-    rig->plan.new_row_count = 1;
-    rig->plan.new_rows[0] = rig->starts[0];
-    rig->plan.new_rows[0].attempt_id = rig_uuid('a', 2);
-    rig->plan.new_rows[0].started.exam_id = rig_uuid('e', 3);
-    rig_ok(rig, STORE_WRITE);
-    rig->moves[0].counts[OUTCOME_APPLIED] = 1;
+/* The start that comes second is refused, and then its exam must not be there either. */
+static void started_elsewhere(struct rig *rig, bool judged)
+{
+    PGconn *other = sql_connect(rig->url);
+    sql_ok(other, "INSERT INTO exams (id) VALUES ('e0000000-0000-4000-8000-000000000001')");
+    sql_ok(other, "INSERT INTO attempts (id) VALUES (" A1 ")");
+    rig_plan(rig, 0, 1);
+    rig_start(rig, 1, 7);
+    if (judged) {
+        rig->plan.start_count = 0;
+        name_exam(rig, 1, 7);
+    }
+    rig->plan.row_count = 1;
+    rig->rows[0] = (struct attempt_row){ .attempt_id = rig_uuid('a', 1) };
+    rig_ok(rig, STORE_OPEN);
+    sql_ok(other, "UPDATE attempt_rows SET exam_id = 'e0000000-0000-4000-8000-000000000001', "
+                  "student_id = '50000000-0000-4000-8000-000000000001', started_at = now()");
+    rig_fails(rig, STORE_LOCK, ERR_RETRY, "race");
+    rig_ok(rig, STORE_UNDO);
+    rig_ok(rig, STORE_OPEN);
+    rig_ok(rig, STORE_LOCK);
+    assert_true(rig->rows[0].has_start);
     rig_ok(rig, STORE_CLOSE);
-    enum store_state end;
-    while ((end = port.poll(port.self, &rig->err)) == STORE_BUSY)
-        ;
-    assert_int_equal(end, STORE_OK);
-    assert_true(start.done);
-    pg_store_free(other);
-    sql_is(rig->db, "3 5", "SELECT string_agg(right(id::text, 1), ' ' ORDER BY id) FROM exams");
+    sql_is(rig->db, "1", "SELECT string_agg(right(id::text, 1), ' ') FROM exams");
+    PQfinish(other);
+}
+
+static void test_a_refused_start_enters_no_exam(void **state)
+{
+    started_elsewhere(*state, false);
+}
+
+static void test_a_judged_start_enters_no_exam_either(void **state)
+{
+    started_elsewhere(*state, true);
 }
 
 /* An exam that is deleted after it was found is entered with the next try. */
@@ -609,6 +650,8 @@ int main(void)
         TEST(test_lock_waits_only_if_asked),
         TEST(test_row_write_uses_the_index),
         TEST(test_exams_are_entered_in_one_order),
+        TEST(test_a_refused_start_enters_no_exam),
+        TEST(test_a_judged_start_enters_no_exam_either),
         TEST(test_an_exam_that_goes_away),
         TEST(test_write_makes_fills_and_folds),
         TEST(test_write_is_exact),

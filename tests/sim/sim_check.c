@@ -437,6 +437,17 @@ static void check_attempt(struct sim_db *db, struct db_tx *tx, int i)
         sim_violate(db->sim, "attempt %d: changed after it was submitted", i);
 }
 
+/* A refused start enters no exam. */
+static void check_exams(struct sim_db *db, const struct db_tx *tx)
+{
+    unsigned named = db->exams;
+    for (int i = 0; i < SIM_ATTEMPTS; i++)
+        if (tx->has_attempt[i] && tx->attempts[i].row.has_start)
+            named |= 1u << tx->attempts[i].row.exam;
+    if ((tx->exams & ~named) != 0)
+        sim_violate(db->sim, "an exam is entered that no applied start names");
+}
+
 void check_commit(struct sim_db *db, struct db_tx *tx)
 {
     for (int i = 0; i < tx->move_count; i++)
@@ -446,6 +457,7 @@ void check_commit(struct sim_db *db, struct db_tx *tx)
                 record->row = -1;
         }
     index_rows(db, tx);
+    check_exams(db, tx);
     bool seen[SIM_ACTIVITIES];
     memcpy(seen, db->activity, sizeof seen);
     for (int i = 0; i < tx->move_count && !sim_broken(db->sim); i++)

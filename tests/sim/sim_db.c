@@ -91,6 +91,7 @@ void db_commit(struct sim_db *db, struct db_tx *tx)
             db->progress[i] = tx->progress[i];
     for (int i = 0; i < SIM_ACTIVITIES; i++)
         db->activity[i] |= tx->activity[i];
+    db->exams |= tx->exams;
     for (int i = 0; i < SIM_VIEWS; i++)
         if (tx->views & 1u << i) {
             db->view_requested[i] = db->sim->commit_serial;

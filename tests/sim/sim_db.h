@@ -69,6 +69,7 @@ struct db_tx {
     struct db_outcome_row *rows; /* DB_ROWS */
     int row_count;
     unsigned views;              /* bits */
+    unsigned exams;              /* entered; bits */
     bool saw_none[SIM_ATTEMPTS]; /* LOCK found no row, which cannot be locked */
 };
 
@@ -87,6 +88,7 @@ struct db_past {
     struct db_attempt attempts[SIM_ATTEMPTS];
     struct db_progress progress[SIM_TPS];
     bool activity[SIM_ACTIVITIES];
+    unsigned exams;
     struct model_row model[SIM_ATTEMPTS];
 };
 
@@ -103,6 +105,7 @@ struct sim_db {
     struct db_tx *attempt_lock[SIM_ATTEMPTS];
     struct db_progress progress[SIM_TPS];
     struct db_tx *progress_lock[SIM_TPS];
+    unsigned exams; /* bits */
     bool activity[SIM_ACTIVITIES];
     const struct db_tx *activity_lock[SIM_ACTIVITIES];
     uint64_t view_requested[SIM_VIEWS]; /* commit serial of the last request */

@@ -343,5 +343,6 @@ void run_heal(struct sim_run *run)
         while (!worker->alive) /* also the one allocation that fails may be here */
             worker_start(worker);
     }
-    run->rebalance_at = sim->now_ms;
+    if (sim_one_in(sim, 2)) /* otherwise they have to find back by themselves */
+        run->rebalance_at = sim->now_ms;
 }

@@ -41,6 +41,7 @@ void db_remember(struct sim_db *db)
     memcpy(past->progress, db->progress, sizeof past->progress);
     memcpy(past->activity, db->activity, sizeof past->activity);
     memcpy(past->model, db->model, sizeof past->model);
+    past->exams = db->exams;
     sim_tell(db->sim, "a backup is taken");
 }
 
@@ -84,6 +85,7 @@ void db_return(struct sim_db *db)
     memcpy(db->progress, past->progress, sizeof db->progress);
     memcpy(db->activity, past->activity, sizeof db->activity);
     memcpy(db->model, past->model, sizeof db->model);
+    db->exams = past->exams;
     for (int i = 0; i < SIM_ATTEMPTS; i++)
         db->workload->seen[i] = db->attempts[i].row.version;
     for (int i = 0; i < SIM_ATTEMPTS; i++)

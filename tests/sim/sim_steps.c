@@ -286,6 +286,33 @@ static bool open_waits(struct sim_db *db, struct db_tx *tx, struct plan *plan)
     return false;
 }
 
+static unsigned exam_bit(const struct uuid *id)
+{
+    return 1u << sim_uuid_number(ID_EXAM, id);
+}
+
+static bool enter_exam(struct sim_db *db, struct db_tx *tx, const struct uuid *attempt_id,
+                       const struct uuid *exam_id)
+{
+    int number = db_attempt_number(db, attempt_id);
+    if (number < 0 || db_attempt_seen(db, tx, number)->row.has_start)
+        return false;
+    tx->exams |= exam_bit(exam_id) & ~db->exams;
+    return true;
+}
+
+static void open_exams(struct sim_db *db, struct db_tx *tx, struct plan *plan)
+{
+    for (size_t i = 0; i < plan->start_count; i++)
+        plan->starts[i].startless =
+            enter_exam(db, tx, &plan->starts[i].attempt_id, &plan->starts[i].started.exam_id);
+    for (size_t i = 0; i < plan->exam_count; i++) {
+        struct exam_entry *entry = &plan->exams[i];
+        check_order(db, i > 0 ? &entry[-1].attempt_id : NULL, &entry->attempt_id, "exams");
+        entry->startless = enter_exam(db, tx, &entry->attempt_id, &entry->exam_id);
+    }
+}
+
 static enum step_result open_starts(struct sim_db *db, struct db_tx *tx, struct plan *plan,
                                     struct err *err)
 {
@@ -387,6 +414,7 @@ static enum step_result step_open(struct sim_db *db, struct db_tx *tx, struct st
     db_begin(tx, owner);
     plan->committed_at_us = 1700000000000000 + db->sim->now_ms * 1000;
     open_moves(db, tx, plan);
+    open_exams(db, tx, plan);
     enum step_result result = open_starts(db, tx, plan, err);
     if (result == STEP_DONE)
         result = open_folds(db, tx, call, err);
@@ -427,31 +455,16 @@ static enum step_result step_lock(struct sim_db *db, struct db_tx *tx, struct pl
     return STEP_DONE;
 }
 
-/* WRITE enters no exams: what it writes must have been named to OPEN. */
-static void check_exam_named(struct sim_db *db, const struct plan *plan,
-                             const struct start_row *start)
-{
-    bool named = !start->has_start;
-    for (size_t i = 0; !named && i < plan->start_count; i++)
-        named = uuid_equal(&plan->starts[i].attempt_id, &start->attempt_id) &&
-                uuid_equal(&plan->starts[i].started.exam_id, &start->started.exam_id);
-    for (size_t i = 0; !named && i < plan->exam_count; i++)
-        named = uuid_equal(&plan->exams[i].attempt_id, &start->attempt_id) &&
-                uuid_equal(&plan->exams[i].exam_id, &start->started.exam_id);
-    if (!named)
-        sim_violate(db->sim, "a start is written whose exam OPEN was not told of");
-}
-
-static enum step_result write_starts(struct sim_db *db, struct db_tx *tx, const struct plan *plan,
-                                     struct start_row *starts, size_t count, bool make,
-                                     struct err *err)
+static enum step_result write_starts(struct sim_db *db, struct db_tx *tx, struct start_row *starts,
+                                     size_t count, bool make, struct err *err)
 {
     for (size_t i = 0; i < count; i++) {
         struct start_row *start = &starts[i];
         int number = db_attempt_number(db, &start->attempt_id);
         if (number < 0)
             return STEP_DONE;
-        check_exam_named(db, plan, start);
+        if (start->has_start && ((db->exams | tx->exams) & exam_bit(&start->started.exam_id)) == 0)
+            sim_violate(db->sim, "attempt %d: started in an exam that nobody has entered", number);
         if (make && db_attempt_seen(db, tx, number)->row.exists) {
             /* Another session made it between LOCK and here. */
             err_set(err, ERR_RETRY, "23505", "row made by another session");
@@ -486,10 +499,9 @@ static enum step_result step_write(struct sim_db *db, struct db_tx *tx, struct s
     for (size_t i = 0; i < plan->new_row_count; i++)
         if (attempt_busy(db, tx, &plan->new_rows[i].attempt_id))
             return STEP_WAIT;
-    enum step_result result =
-        write_starts(db, tx, plan, plan->new_rows, plan->new_row_count, true, err);
+    enum step_result result = write_starts(db, tx, plan->new_rows, plan->new_row_count, true, err);
     if (result == STEP_DONE)
-        result = write_starts(db, tx, plan, plan->fills, plan->fill_count, false, err);
+        result = write_starts(db, tx, plan->fills, plan->fill_count, false, err);
     for (size_t i = 0; result == STEP_DONE && i < plan->exact_fold_count; i++) {
         struct fold *fold = plan->exact_folds[i];
         int number = db_attempt_number(db, &fold->attempt_id);

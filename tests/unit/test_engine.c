@@ -220,6 +220,28 @@ static void test_a_request_outlives_its_fenced_flush(void **state)
     assert_int_equal(rig->views_asked, 1);
 }
 
+/*
+ * A zombie claims the partition while a COMMIT's answer is lost, and never reads it. What the flush
+ * held is read again by whom the group has given the partition, though nothing else comes.
+ */
+static void test_a_fenced_flush_is_read_again(void **state)
+{
+    struct engine_rig *rig = *state;
+    log_of(rig, TOPIC_WRITES)->end = 5;
+    rig->held = true;
+    engine_rig_start(rig);
+    engine_rig_run(rig, 1000);
+    assert_int_equal(rig->calls[STORE_CLOSE], 1);
+    log_of(rig, TOPIC_WRITES)->epoch++;
+    err_set(&rig->err[STORE_CLOSE], ERR_LOST, "08006", "the connection is gone");
+    rig->fails[STORE_CLOSE] = 1;
+    rig->held = false;
+    engine_rig_run(rig, 30000);
+    assert_int_equal(rig->calls[STORE_RESOLVE], 1);
+    assert_int_equal(engine_rig_status(rig).fenced, 1);
+    assert_int_equal(log_of(rig, TOPIC_WRITES)->published, 5);
+}
+
 /* A database that is slower than its statement timeout allows still makes progress. */
 static void test_a_batch_that_is_too_much_gets_smaller(void **state)
 {
@@ -773,6 +795,7 @@ int main(void)
         TEST(test_a_mark_that_must_wait_does_not_spin),
         TEST(test_refused_view_requests_hold_up_nobody),
         TEST(test_a_request_outlives_its_fenced_flush),
+        TEST(test_a_fenced_flush_is_read_again),
         TEST(test_a_batch_that_is_too_much_gets_smaller),
         TEST(test_a_lasting_halt_disturbs_nobody),
         TEST(test_a_ledger_that_was_put_back_halts_its_worker),

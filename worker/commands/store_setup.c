@@ -1,5 +1,7 @@
 #include "worker/commands/store_setup.h"
 
+#include <inttypes.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -7,9 +9,12 @@ void store_setup_init(struct store_setup *setup, const struct settings *settings
 {
     *setup = (struct store_setup){ 0 };
     outcome_settings_init(&setup->outcome_settings, settings);
-    char host[64] = "unknown";
+    char host[65] = "unknown";
     (void)gethostname(host, sizeof host - 1);
-    (void)snprintf(setup->owner, sizeof setup->owner, "%s:%d:%d", host, (int)getpid(), index);
+    uint64_t life;
+    randombytes_buf(&life, sizeof life);
+    (void)snprintf(setup->owner, sizeof setup->owner, "%s:%d:%d:%016" PRIx64, host, (int)getpid(),
+                   index, life);
     setup->options.session = pg_session_options_default();
     setup->options.session.conninfo = settings->database_url;
     setup->options.session.schema = settings->schema;

@@ -15,7 +15,10 @@ struct store_setup {
     char owner[128];
 };
 
-/* `index` is the worker's; `settings` must outlive the setup. */
+/*
+ * `index` is the worker's; `settings` must outlive the setup. The owner is host:pid:index for
+ * people and a random number, because in two containers all three may be the same.
+ */
 void store_setup_init(struct store_setup *setup, const struct settings *settings, int index);
 
 #endif

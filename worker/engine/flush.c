@@ -354,6 +354,19 @@ static int read_resolution(const struct plan *plan, const struct resolution *ite
     return -1;
 }
 
+/*
+ * Of a partition that somebody else has claimed. One that is still read under that epoch is fenced,
+ * or nobody would read again what is dropped here, if the claim was a zombie's.
+ */
+static void give_up_move(struct engine *engine, const struct ledger_move *move)
+{
+    struct partition *partition = partition_find(&engine->partitions, move->tp);
+    if (partition != NULL && partition_reads(partition) && partition->ledger.epoch == move->epoch)
+        engine_fence(engine, partition);
+    else
+        batch_drop(engine->flush.batch, move->tp);
+}
+
 void flush_resolved(struct engine *engine, bool ok, const struct err *err)
 {
     struct flush *flush = &engine->flush;
@@ -381,7 +394,7 @@ void flush_resolved(struct engine *engine, bool ok, const struct err *err)
          * requests for views again while this worker goes on behind them: they are made once more.
          */
         for (size_t i = 0; i < flush->planned.plan.move_count; i++)
-            batch_drop(flush->batch, flush->planned.plan.moves[i].tp);
+            give_up_move(engine, &flush->planned.plan.moves[i]);
         flush_again(engine, 0);
     }
 }

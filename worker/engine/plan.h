@@ -114,6 +114,7 @@ struct start_row {
     bool has_start; /* false (WRITE only): a row without a start, version 1 */
     struct started started;
     bool done;        /* OPEN: the row was made; false: there was one already. WRITE: always true */
+    bool startless;   /* OPEN: its attempt had no start, so its exam was entered, if it was new */
     int64_t revision; /* result, if done */
     struct entry *entry; /* the engine's; NULL without a start */
 };
@@ -121,6 +122,7 @@ struct start_row {
 /* A start that is judged one by one, and the exam that it names. */
 struct exam_entry {
     struct uuid attempt_id, exam_id;
+    bool startless; /* as in start_row */
 };
 
 /* An attempt as it stands, read under lock (LOCK). */
@@ -161,8 +163,8 @@ struct plan {
     size_t move_count;
     struct start_row *starts; /* by attempt id */
     size_t start_count;
-    struct exam_entry *exams; /* beside those of `starts`: entered with them, in one order, if the
-                                 attempt has no start yet. WRITE enters none. */
+    struct exam_entry *exams; /* by attempt id, beside those of `starts`: entered with them, in one
+                                 order, if the attempt has no start yet. WRITE enters none. */
     size_t exam_count;
     struct fold **folds; /* the fast ones that write, by attempt id */
     size_t fold_count;
@@ -173,7 +175,10 @@ struct plan {
     bool lock_first; /* lock all attempts of the plan in id order before writing any (after a
                         deadlock or a lock that could not be had) */
 
-    /* LOCK; with lock_first already at OPEN, where it names all attempts of the plan */
+    /*
+     * LOCK; with lock_first already at OPEN, where it names all attempts of the plan. Fails with
+     * ERR_RETRY where an attempt got another start since OPEN: a refused start enters no exam.
+     */
     struct attempt_row *rows;
     size_t row_count;
 

@@ -219,16 +219,17 @@ static void list_exam(struct plan *plan, const struct fold *fold)
         start = start->next_of_attempt;
     if (start != NULL)
         plan->exams[plan->exam_count++] =
-            (struct exam_entry){ fold->attempt_id, start->event.started.exam_id };
+            (struct exam_entry){ .attempt_id = fold->attempt_id,
+                                 .exam_id = start->event.started.exam_id };
 }
 
 static bool list_fast_way(struct builder *builder)
 {
     struct planned *planned = builder->planned;
     struct plan *plan = &planned->plan;
-    size_t starts = builder->start_count + 1;
-    plan->starts = arena_alloc(builder->arena, starts * sizeof *plan->starts);
-    plan->exams = arena_alloc(builder->arena, starts * sizeof *plan->exams);
+    size_t room = builder->start_count + 1;
+    plan->starts = arena_alloc(builder->arena, room * sizeof *plan->starts);
+    plan->exams = arena_alloc(builder->arena, room * sizeof *plan->exams);
     plan->folds = arena_alloc(builder->arena, (planned->fold_count + 1) * sizeof(struct fold *));
     if (plan->starts == NULL || plan->exams == NULL || plan->folds == NULL)
         return false;

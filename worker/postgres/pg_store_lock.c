@@ -90,4 +90,38 @@ static void begin_lock(struct pg_store *store)
     pg_session_sync(store->session);
 }
 
-const struct pg_store_step pg_store_lock_step = { begin_lock, NULL, NULL };
+static int compare_start(const void *id, const void *start)
+{
+    return uuid_compare(id, &((const struct start_row *)start)->attempt_id);
+}
+
+static int compare_exam(const void *id, const void *entry)
+{
+    return uuid_compare(id, &((const struct exam_entry *)entry)->attempt_id);
+}
+
+/* Whether OPEN entered an exam for this attempt, which has been started in another one since. */
+static bool started_elsewhere(const struct plan *plan, const struct attempt_row *row)
+{
+    if (!row->found || !row->has_start)
+        return false;
+    const struct start_row *start = bsearch(&row->attempt_id, plan->starts, plan->start_count,
+                                            sizeof *plan->starts, compare_start);
+    if (start != NULL)
+        return start->startless && !uuid_equal(&start->started.exam_id, &row->exam_id);
+    const struct exam_entry *entry =
+        bsearch(&row->attempt_id, plan->exams, plan->exam_count, sizeof *plan->exams, compare_exam);
+    return entry != NULL && entry->startless && !uuid_equal(&entry->exam_id, &row->exam_id);
+}
+
+static bool lock_done(struct pg_store *store, bool *ret_more, struct err *err)
+{
+    (void)ret_more;
+    const struct plan *plan = store->call->plan;
+    for (size_t i = 0; i < plan->row_count; i++)
+        if (started_elsewhere(plan, &plan->rows[i]))
+            return err_set(err, ERR_RETRY, "race", "another writer started an attempt meanwhile");
+    return true;
+}
+
+const struct pg_store_step pg_store_lock_step = { begin_lock, lock_done, NULL };

@@ -57,8 +57,11 @@ void pg_store_put_starts(struct pg_store *store, const struct start_row *starts,
     pg_array_end(params);
 }
 
-/* The exams that were entered belong to these attempts; they must be the ones that get made. */
-static bool on_missing(void *self, const struct pg_result *result, struct err *err)
+/*
+ * The exams that were entered belong to these attempts. Those that are missing must be the ones
+ * that get made, and the others may not get a start from elsewhere before LOCK.
+ */
+static bool on_startless(void *self, const struct pg_result *result, struct err *err)
 {
     struct pg_store *store = self;
     const struct plan *plan = store->call->plan;
@@ -66,10 +69,13 @@ static bool on_missing(void *self, const struct pg_result *result, struct err *e
         size_t i;
         if (!pg_store_ordinal(result, row, plan->start_count + plan->exam_count, &i, err))
             return false;
-        if (i >= plan->start_count)
+        if (i >= plan->start_count) {
+            plan->exams[i - plan->start_count].startless = true;
             continue;
-        plan->starts[i].done = true;
-        store->making_count++;
+        }
+        plan->starts[i].startless = true;
+        plan->starts[i].done = pg_get_bool(result, row, 1);
+        store->making_count += plan->starts[i].done;
     }
     return true;
 }
@@ -79,7 +85,9 @@ void pg_store_enter_exams(struct pg_store *store, const struct plan *plan)
     struct pg_params *params = &store->params;
     store->making_count = 0;
     for (size_t i = 0; i < plan->start_count; i++)
-        plan->starts[i].done = false;
+        plan->starts[i].done = plan->starts[i].startless = false;
+    for (size_t i = 0; i < plan->exam_count; i++)
+        plan->exams[i].startless = false;
     if (plan->start_count + plan->exam_count == 0)
         return;
     pg_params_clear(params);
@@ -95,7 +103,7 @@ void pg_store_enter_exams(struct pg_store *store, const struct plan *plan)
     for (size_t i = 0; i < plan->exam_count; i++)
         pg_array_uuid(params, &plan->exams[i].exam_id);
     pg_array_end(params);
-    pg_store_send(store, "store_enter_exams.sql", on_missing);
+    pg_store_send(store, "store_enter_exams.sql", on_startless);
 }
 
 static int compare_start(const void *id, const void *start)
@@ -149,8 +157,8 @@ void pg_store_send_new_rows(struct pg_store *store, const struct plan *plan)
 }
 
 /*
- * An exam that somebody deletes between its entering and its use is entered again next time, as is
- * that of an attempt which was made or taken away meanwhile.
+ * An exam that somebody deletes between its entering and its use is entered again next time; so is
+ * that of an attempt whose start was taken away meanwhile.
  */
 bool pg_store_forgive_race(struct err *err)
 {

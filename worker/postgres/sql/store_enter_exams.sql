@@ -2,16 +2,17 @@
 -- attempts that have no start yet, because a refused start must change nothing.
 --   $1 uuid[]    attempts
 --   $2 uuid[]    the exam of each
--- Gives the ordinals of the attempts that are missing.
-WITH standing AS MATERIALIZED (
-    SELECT i.ordinal, i.exam_id, r.id IS NULL AS missing, r.exam_id IS NULL AS startless
+-- Gives the ordinals of the attempts without a start, and which of them are missing altogether.
+WITH startless AS MATERIALIZED (
+    SELECT i.ordinal, i.exam_id, r.id IS NULL AS missing
     FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS i (attempt_id, exam_id, ordinal)
     LEFT JOIN attempt_rows r ON r.id = i.attempt_id
+    WHERE num_nulls(r.exam_id) = 1
 ), entered AS (
     INSERT INTO exams (id)
-    SELECT DISTINCT s.exam_id FROM standing s
-    WHERE s.startless AND NOT EXISTS (SELECT FROM exams e WHERE e.id = s.exam_id)
+    SELECT DISTINCT s.exam_id FROM startless s
+    WHERE NOT EXISTS (SELECT FROM exams e WHERE e.id = s.exam_id)
     ORDER BY s.exam_id
     ON CONFLICT (id) DO NOTHING
 )
-SELECT ordinal FROM standing WHERE missing
+SELECT ordinal, missing FROM startless
