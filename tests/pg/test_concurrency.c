@@ -4,7 +4,8 @@
  *
  * Three sessions are workers (the real store, a partition each), four call the functions, one
  * watches. Every applied save adds an answer of its own, so that in the end an attempt's version
- * says how many there must be. ATTEMPTD_TEST_SECONDS says for how long (default: 5).
+ * says how many there must be. ATTEMPTD_TEST_SECONDS says for how long (default: 5, and with
+ * PATIENCE that many times as long).
  */
 #include "common/clock.h"
 #include "common/rng.h"
@@ -30,7 +31,8 @@
 static int64_t test_end_ms(void)
 {
     const char *seconds = getenv("ATTEMPTD_TEST_SECONDS");
-    return clock_now_ms() + (seconds ? strtoll(seconds, NULL, 10) : 5) * 1000;
+    int64_t usual = 5 * (int64_t)private_pg_patience();
+    return clock_now_ms() + (seconds ? strtoll(seconds, NULL, 10) : usual) * 1000;
 }
 
 #define ATTEMPT "('a0000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid"
@@ -154,6 +156,9 @@ static void work(struct rig *rig, int worker, int64_t end_ms)
 {
     static char keys[RIG_MAX][48];
     struct rng rng = { 77 + (uint64_t)worker };
+    /* What came with the fork is the parent's to close, and no leak of ours. */
+    PGconn *parents_db = rig->db;
+    struct pg_store *parents_store = rig->store;
     rig->db = sql_connect(rig->url);
     rig->store = rig_new_store(rig);
     rig->port = pg_store_port(rig->store);
@@ -168,6 +173,8 @@ static void work(struct rig *rig, int worker, int64_t end_ms)
     check(rig->db, offset > 0, "a worker never came to write");
     pg_store_free(rig->store);
     PQfinish(rig->db);
+    rig->store = parents_store;
+    rig->db = parents_db;
     _exit(0);
 }
 
