@@ -370,6 +370,7 @@ static void test_of_many_deployers_one_works(void **state)
             struct pg_client *client = client_of(f->url);
             size_t count = 0;
             bool ok = client && migrate_up(client, &(struct migrate_options){ 0 }, &count, NULL);
+            pg_client_free(client);
             _exit(!ok ? 2 : count > 0);
         }
     }
