@@ -93,8 +93,8 @@ static void test_show_has_all_of_an_attempt(void **state)
            "'after_submit', '{}', 't', 0, 7)");
     sql_ok(f->db, "INSERT INTO dead_letters (topic, partition, record_offset, attempt_id, reason) "
                   "VALUES ('t', 0, 8, '" A "', 'version_jump'), ('t', 0, 9, '" OTHER "', 'json')");
-    static const char *const parts[] = { "attempt       " A ", submitted, version 2, revision 3",
-                                         "exam          " EXAM,
+    static const char *const parts[] = { ("attempt       " A ", submitted, version 2, revision 3"),
+                                         ("exam          " EXAM),
                                          "submission    version 2, 0 missing, in time",
                                          "made by SQL",
                                          "rejected      late after_submit",
