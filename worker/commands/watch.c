@@ -19,8 +19,10 @@ bool watch_set(struct watch *watch, struct event_base *base, int fd, short event
         watch->event = event_new(base, -1, 0, on_wake, NULL);
     if (watch->event == NULL)
         return false;
-    /* The kernel forgets a closed descriptor and libevent does not notice; so never keep it. */
-    (void)event_del(watch->event);
+    /* The kernel forgets a closed descriptor and libevent does not notice; so never keep it. What
+     * could not be taken out stays: to assign it anew would tear the lists it is in. */
+    if (event_del(watch->event) != 0)
+        return false;
     short what = (short)((events & POLLIN ? EV_READ : 0) | (events & POLLOUT ? EV_WRITE : 0));
     if (fd < 0 || what == 0)
         return true;

@@ -14,7 +14,8 @@ struct watch {
 
 /*
  * From now on the loop wakes for `events` (POLLIN, POLLOUT) of `fd`; -1 for none. Call it every
- * turn: it always registers afresh. False when memory is short.
+ * turn: it always registers afresh. False when memory is short, or when the watch before could not
+ * be ended and goes on.
  */
 _Bool watch_set(struct watch *watch, struct event_base *base, int fd, short events);
 
