@@ -344,10 +344,14 @@ static bool read_results(struct pg_session *session)
     return false;
 }
 
-/* After this the session is idle or closed, and the next round starts with a clean sheet. */
-static enum pg_state finish(struct pg_session *session, struct err *ret_err)
+static bool is_lost(const struct pg_session *session)
 {
-    bool lost = PQstatus(session->conn) == CONNECTION_BAD;
+    return PQstatus(session->conn) == CONNECTION_BAD;
+}
+
+/* After this the session is idle or closed, and the next round starts with a clean sheet. */
+static enum pg_state finish(struct pg_session *session, bool lost, struct err *ret_err)
+{
     if (lost)
         pg_session_fail(session, ERR_LOST, "connection", "the connection to PostgreSQL was lost");
     struct err first = session->first;
@@ -369,8 +373,9 @@ static enum pg_state step_round(struct pg_session *session, struct err *ret_err)
     (void)PQconsumeInput(session->conn); /* if it failed, what came before is still to be read */
     session->flush_wanted = flushed != 0;
     bool over = read_results(session);
-    if (over || PQstatus(session->conn) == CONNECTION_BAD)
-        return finish(session, ret_err);
+    bool lost = is_lost(session); /* asked once: a round that is cut short is never done */
+    if (over || lost)
+        return finish(session, lost, ret_err);
     return PG_BUSY;
 }
 
@@ -388,13 +393,14 @@ enum pg_state pg_session_step(struct pg_session *session, struct err *ret_err)
         pg_session_step_connecting(session);
     if (pg_session_wait_ms(session) == 0) {
         pg_session_fail(session, ERR_LOST, "timeout", "PostgreSQL did not answer in time");
-        return finish(session, ret_err);
+        return finish(session, is_lost(session), ret_err);
     }
     switch (session->phase) {
     case CLOSED:
         return step_closed(session, ret_err);
     case CONNECTING:
-        return session->first.action != ERR_NONE ? finish(session, ret_err) : PG_BUSY;
+        return session->first.action != ERR_NONE ? finish(session, is_lost(session), ret_err)
+                                                 : PG_BUSY;
     case IDLE:
         return PG_DONE;
     case SETTING_UP:
