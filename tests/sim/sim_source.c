@@ -252,6 +252,18 @@ static void check_witness(struct sim_source *source, const struct group_offset *
         sim_violate(source->sim, "tp %d: the group is told of a ledger that nobody has seen", i);
 }
 
+/*
+ * The client joins anew only after the worker has heard that its partitions are gone, so what a
+ * worker commits before it hears of its assignment has a generation that is over.
+ */
+static bool may_commit(const struct sim_source *source, int tp)
+{
+    for (int i = 0; i < source->news_count; i++)
+        if (source->news[i].kind == SOURCE_ASSIGNED)
+            return false;
+    return (*source->group_assigned & 1u << tp) != 0;
+}
+
 static void source_commit(void *self, const struct group_offset *offsets, size_t count)
 {
     struct sim_source *source = self;
@@ -267,7 +279,7 @@ static void source_commit(void *self, const struct group_offset *offsets, size_t
         else
             check_witness(source, &offsets[k]);
         /* Best effort, and only members may. */
-        if (sim_strikes(sim, 5) || !(*source->group_assigned & 1u << i))
+        if (sim_strikes(sim, 5) || !may_commit(source, i))
             continue;
         partition->has_committed = true;
         partition->committed = offsets[k].offset;
