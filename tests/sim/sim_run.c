@@ -7,6 +7,7 @@
 
 #define PEACE_STEPS_MAX 200000
 #define LOOK_AGAIN_MS   15000 /* the engine's pause between looks at a halted partition */
+#define LOOK_MS         5000  /* of a housekeeper */
 #define PEACE_MS_MAX    (15 * 60 * 1000)
 
 static void draw_options(struct sim_run *run)
@@ -55,6 +56,17 @@ static void begin(struct sim_run *run, uint64_t seed, bool torture, bool verbose
     }
 }
 
+/* Each look takes two: one to ask, one to hear. */
+static void look_in_peace(struct sim_run *run)
+{
+    if (!run->sim.calm || run->sim.now_ms < run->look_at)
+        return;
+    run->look_at = run->sim.now_ms + LOOK_MS / 2;
+    for (int i = 0; i < run->worker_count; i++)
+        if (run->workers[i].alive)
+            worker_look(&run->workers[i]);
+}
+
 /* What happens by itself when its time has come. */
 static void tick(struct sim_run *run)
 {
@@ -76,6 +88,7 @@ static void tick(struct sim_run *run)
         sim_store_tick(&run->workers[i].store);
     if (sim->calm || sim_one_in(sim, 50))
         run_accept_gaps(run);
+    look_in_peace(run);
 }
 
 /* Every action has a random source of its own: leaving one out does not change the dice of others.
@@ -148,6 +161,8 @@ static bool settled(struct sim_run *run)
 static int64_t next_moment(const struct sim_run *run)
 {
     int64_t at = run->rebalance_at != 0 ? run->rebalance_at : INT64_MAX;
+    if (run->sim.calm && run->look_at < at)
+        at = run->look_at;
     for (int i = 0; i < run->worker_count; i++) {
         const struct sim_worker *worker = &run->workers[i];
         int64_t due = sim_store_due_ms(&worker->store);

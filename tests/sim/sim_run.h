@@ -51,6 +51,7 @@ struct sim_run {
     int actions;
     int incarnations;
     int64_t rebalance_at; /* 0 for none */
+    int64_t look_at;      /* in peace all look at the ledger now and then; before, by chance */
     int64_t heal_schema_at;
     const char *halt[SIM_TPS]; /* of replaced logs: how it must halt */
     int rough;                 /* the smaller, the more goes wrong */
