@@ -1,79 +1,44 @@
 /* When an operator hears that a worker's two sessions see two ledgers, and how looks grow seldom.
  */
+#include "tests/unit/kept_log.h"
 #include "worker/commands/second_look.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 struct night {
-    struct log log;
-    struct log_sink sink;
+    struct kept_log kept;
     struct second_look look;
-    int file;
-    int64_t now_ms;
-    char lines[16 * 1024];
 };
-
-static int64_t monotonic_ms(void *self)
-{
-    return ((struct night *)self)->now_ms;
-}
-
-static int64_t wall_us(void *self)
-{
-    (void)self;
-    return 0;
-}
 
 static int setup(void **state)
 {
     struct night *night = calloc(1, sizeof *night);
     assert_non_null(night);
-    night->now_ms = 1000; /* the machine has just been started */
-    night->file = memfd_create("log", 0);
-    log_sink_init(&night->sink, night->file);
-    log_init(&night->log, &night->sink, "human", "info");
-    night->log.clock =
-        (struct clock){ .self = night, .monotonic_ms = monotonic_ms, .wall_us = wall_us };
-    second_look_init(&night->look, &night->log);
+    kept_log_begin(&night->kept);
+    second_look_init(&night->look, &night->kept.log);
     *state = night;
-    return night->file < 0;
+    return 0;
 }
 
 static int teardown(void **state)
 {
     struct night *night = *state;
-    log_sink_release(&night->sink);
-    (void)close(night->file);
+    kept_log_end(&night->kept);
     free(night);
     return 0;
-}
-
-/* All lines so far, of which there have to be so many. */
-static const char *lines(struct night *night, int count)
-{
-    ssize_t len = pread(night->file, night->lines, sizeof night->lines - 1, 0);
-    assert_true(len >= 0);
-    night->lines[len] = '\0';
-    int found = 0;
-    for (const char *c = night->lines; *c != '\0'; c++)
-        found += *c == '\n';
-    if (found != count)
-        fail_msg("%d lines instead of %d: %s", found, count, night->lines);
-    return night->lines;
 }
 
 /* A look every five seconds, each of which shows the ledger behind: how many count? */
 static int looks_that_count(struct night *night, int64_t for_ms)
 {
     int counted = 0;
-    for (int64_t end_ms = night->now_ms + for_ms; night->now_ms < end_ms; night->now_ms += 5000) {
+    for (int64_t end_ms = night->kept.now_ms + for_ms; night->kept.now_ms < end_ms;
+         night->kept.now_ms += 5000) {
         if (!second_look_counts(&night->look))
             continue;
         counted++;
@@ -88,14 +53,14 @@ static void test_one_doubt_is_settled_by_the_claims(void **state)
     struct night *night = *state;
     assert_int_equal(looks_that_count(night, 5000), 1);
     assert_true(second_look_counts(&night->look));
-    (void)lines(night, 0);
+    (void)kept_log_lines(&night->kept, 0);
 }
 
 static void test_two_ledgers_are_told_of_with_both_places(void **state)
 {
     struct night *night = *state;
     assert_int_equal(looks_that_count(night, 10000), 2);
-    const char *text = lines(night, 1);
+    const char *text = kept_log_lines(&night->kept, 1);
     static const char *const parts[] = { "error",
                                          "see two ledgers",
                                          "partitions=3",
@@ -115,7 +80,7 @@ static void test_it_is_looked_at_and_told_once_a_minute_in_the_end(void **state)
     int counted = looks_that_count(night, 3600000);
     assert_in_range(counted, 50, 60);
     assert_false(second_look_counts(&night->look));
-    night->now_ms += 60000;
+    night->kept.now_ms += 60000;
     assert_true(second_look_counts(&night->look));
 }
 
@@ -123,11 +88,11 @@ static void test_what_was_long_ago_is_forgotten(void **state)
 {
     struct night *night = *state;
     assert_int_equal(looks_that_count(night, 30000), 3);
-    (void)lines(night, 2);
-    night->now_ms += 200000;
+    (void)kept_log_lines(&night->kept, 2);
+    night->kept.now_ms += 200000;
     assert_int_equal(looks_that_count(night, 5000), 1);
     assert_true(second_look_counts(&night->look)); /* as after the first one */
-    (void)lines(night, 2);
+    (void)kept_log_lines(&night->kept, 2);
 }
 
 int main(void)
