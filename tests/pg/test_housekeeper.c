@@ -34,7 +34,7 @@ struct fixture {
     int balances;       /* told */
     int64_t difference; /* in the last */
     int looks;          /* at the ledger, of which one partition is kept: */
-    int64_t generation, next_offset, asked_ms, ledger_interval_ms; /* 0: 30 */
+    int64_t generation, next_offset, published_offset, asked_ms, ledger_interval_ms; /* 0: 30 */
     int64_t last_revision, last_refresh;
     char last_view[64], last_error[256];
 };
@@ -74,6 +74,7 @@ static void note(void *self, const struct housekeeper_note *note)
         note->partition == 2) {
         f->generation = note->generation;
         f->next_offset = note->number;
+        f->published_offset = note->published_offset;
         f->asked_ms = note->asked_ms;
     }
     if (note->kind == HOUSEKEEPER_BALANCE && bytes_equal(note->name, BYTES("balance")) &&
@@ -531,6 +532,7 @@ static void test_where_the_ledger_stands_is_told(void **state)
                   "WHERE topic = 'ledger'");
     until(f, &f->looks, f->looks + 2);
     assert_int_equal(f->next_offset, 30);
+    assert_int_equal(f->published_offset, 30);
     assert_true(f->asked_ms >= put_back_ms);
     assert_true(f->asked_ms <= clock_now_ms());
 }

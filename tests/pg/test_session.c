@@ -213,6 +213,22 @@ static size_t settings_missing(struct fixture *f)
 }
 
 /* Whatever somebody has set for the role or the database: durable, and nobody waits for ever. */
+/* A session without its search path would look for its tables elsewhere. */
+static void test_a_path_that_has_no_room(void **state)
+{
+    struct fixture *f = *state;
+    char schema[5000];
+    memset(schema, 'x', sizeof schema - 1);
+    schema[sizeof schema - 1] = '\0';
+    f->options.schema = schema;
+    f->session = pg_session_new(&f->options);
+    assert_non_null(f->session);
+    pg_session_connect(f->session);
+    assert_int_equal(run(f), PG_FAILED);
+    assert_int_equal(f->err.action, ERR_RESOURCE);
+    assert_false(pg_session_connected(f->session));
+}
+
 static void test_no_default_takes_away_what_a_session_needs(void **state)
 {
     struct fixture *f = *state;
@@ -297,6 +313,7 @@ int main(void)
         TEST(test_a_callback_may_fail_the_round),
         TEST(test_more_than_a_socket_takes_at_once),
         TEST(test_any_name_of_a_schema),
+        TEST(test_a_path_that_has_no_room),
         TEST(test_no_default_takes_away_what_a_session_needs),
         TEST(test_a_server_that_says_nothing),
         TEST(test_who_is_refused_is_told_by_sqlstate),

@@ -132,8 +132,11 @@ void worker_look(struct sim_worker *worker)
     look->taken = false;
     for (int tp = 0; tp < SIM_TPS; tp++)
         if (look->progress[tp].exists)
-            engine_ledger_seen(worker->engine, sim_tp(tp), look->progress[tp].generation,
-                               look->progress[tp].next, look->asked_ms);
+            engine_ledger_seen(worker->engine,
+                               &(struct seen_ledger){ sim_tp(tp), look->progress[tp].generation,
+                                                      look->progress[tp].next,
+                                                      look->progress[tp].published },
+                               look->asked_ms);
     engine_ledger_looked(worker->engine, look->asked_ms);
 }
 

@@ -332,8 +332,11 @@ static size_t seen_elsewhere(struct engine_rig *rig, int64_t next_offset, int64_
 {
     for (int topic = TOPIC_WRITES; topic <= TOPIC_ACTIVITY; topic++)
         if (next_offset >= 0)
-            engine_ledger_seen(rig->engine, (struct tp){ (enum topic)topic, 0 }, 1, next_offset,
-                               asked_ms);
+            engine_ledger_seen(
+                rig->engine,
+                &(struct seen_ledger){
+                    { (enum topic)topic, 0 }, 1, next_offset, rig->partitions[topic].published },
+                asked_ms);
     size_t count = engine_ledger_looked(rig->engine, asked_ms);
     if (engine_ledger_looked(rig->engine, asked_ms) != 0)
         fail_msg("who starts over anyway does so again");
@@ -358,6 +361,20 @@ static void test_a_ledger_that_was_put_back_is_noticed_in_silence(void **state)
     assert_int_equal(seen_elsewhere(rig, 7, rig->now_ms), 1);
     assert_string_equal(halt_of(rig, TOPIC_WRITES), "ledger_behind");
     assert_int_equal(row->next, 7);
+}
+
+/* The backup lacks no record, but that they were told of: whoever waits for that would wait. */
+static void test_a_mark_that_was_put_back_is_made_again(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct rig_partition *row = ten_applied(rig);
+    int64_t epoch = row->epoch;
+    row->published = 3;
+    engine_rig_run(rig, 60000);
+    assert_int_equal(row->published, 3);
+    assert_int_equal(seen_elsewhere(rig, 10, rig->now_ms), 0);
+    assert_int_equal(row->published, 10);
+    assert_int_equal(row->epoch, epoch);
 }
 
 /* Put back to before the partition had a row: the claim makes one. */
@@ -800,6 +817,7 @@ int main(void)
         TEST(test_a_lasting_halt_disturbs_nobody),
         TEST(test_a_ledger_that_was_put_back_halts_its_worker),
         TEST(test_a_ledger_that_was_put_back_is_noticed_in_silence),
+        TEST(test_a_mark_that_was_put_back_is_made_again),
         TEST(test_a_ledger_that_is_gone_is_noticed_in_silence),
         TEST(test_a_ledger_that_was_put_back_halts_a_new_worker),
         TEST(test_a_ledger_that_was_put_ahead_halts),

@@ -72,6 +72,17 @@ static void test_two_ledgers_are_told_of_with_both_places(void **state)
             fail_msg("'%s' is not in %s", parts[i], text);
 }
 
+/* Nobody shall stop the only server that there is. */
+static void test_one_address_is_not_called_two_servers(void **state)
+{
+    struct night *night = *state;
+    for (int i = 0; i < 2; i++)
+        second_look_doubts(&night->look, 1, "one:5432", "one:5432");
+    const char *text = kept_log_lines(&night->kept, 1);
+    assert_non_null(strstr(text, "a pooler leads to two servers"));
+    assert_null(strstr(text, "stop the other"));
+}
+
 /* Not every five seconds for ever: 720 starts an hour, and as many lines. */
 static void test_it_is_looked_at_and_told_once_a_minute_in_the_end(void **state)
 {
@@ -100,6 +111,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_one_doubt_is_settled_by_the_claims, setup, teardown),
         cmocka_unit_test_setup_teardown(test_two_ledgers_are_told_of_with_both_places, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_one_address_is_not_called_two_servers, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_it_is_looked_at_and_told_once_a_minute_in_the_end,
                                         setup, teardown),

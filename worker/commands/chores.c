@@ -11,8 +11,12 @@ static void note_ledger(struct chores *chores, const struct housekeeper_note *no
 {
     for (int topic = 0; topic < TOPIC_COUNT; topic++)
         if (bytes_equal(note->name, bytes_of(chores->options.settings->topics[topic])))
-            engine_ledger_seen(chores->engine, (struct tp){ (enum topic)topic, note->partition },
-                               note->generation, note->number, note->asked_ms);
+            engine_ledger_seen(chores->engine,
+                               &(struct seen_ledger){ .tp = { (enum topic)topic, note->partition },
+                                                      .generation = note->generation,
+                                                      .next_offset = note->number,
+                                                      .published_offset = note->published_offset },
+                               note->asked_ms);
 }
 
 static void note_looked(struct chores *chores, const struct housekeeper_note *note)

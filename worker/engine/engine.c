@@ -149,12 +149,17 @@ void engine_start_over(struct engine *engine, struct partition *partition)
     leave_running(engine, partition, PARTITION_SURVEYING);
 }
 
-void engine_ledger_seen(struct engine *engine, struct tp tp, int64_t generation,
-                        int64_t next_offset, int64_t asked_ms)
+void engine_ledger_seen(struct engine *engine, const struct seen_ledger *seen, int64_t asked_ms)
 {
-    struct partition *partition = partition_find(&engine->partitions, tp);
-    if (partition != NULL && !witness_is_ahead(&partition->witness, generation, next_offset))
+    struct partition *partition = partition_find(&engine->partitions, seen->tp);
+    if (partition == NULL)
+        return;
+    if (!witness_is_ahead(&partition->witness, seen->generation, seen->next_offset))
         partition->seen_asked_ms = asked_ms;
+    /* Once too often does no harm: it was asked before the last note, perhaps. */
+    if (seen->generation == partition->ledger.generation &&
+        seen->published_offset < partition->published_noted)
+        partition->published_noted = seen->published_offset;
 }
 
 size_t engine_ledger_looked(struct engine *engine, int64_t asked_ms)

@@ -64,10 +64,15 @@ int64_t engine_step(struct engine *engine);
  * Where another session, asked at `asked_ms` of the engine's clock, saw the ledger of a partition;
  * and that it has named all that there are. What is behind a commit that was known by then, or
  * gone, has been put back: the partition starts over and its claim finds out, even when nothing is
- * to be written there for hours. Returns how many do, that would not have without this look.
+ * to be written there for hours. Returns how many do, that would not have without this look. Where
+ * only the note of what was told is gone, it is written again.
  */
-void engine_ledger_seen(struct engine *engine, struct tp tp, int64_t generation,
-                        int64_t next_offset, int64_t asked_ms);
+struct seen_ledger {
+    struct tp tp;
+    int64_t generation, next_offset, published_offset;
+};
+
+void engine_ledger_seen(struct engine *engine, const struct seen_ledger *seen, int64_t asked_ms);
 size_t engine_ledger_looked(struct engine *engine, int64_t asked_ms);
 
 /* Stop reading, flush what was read, publish it, note it. */

@@ -79,7 +79,8 @@ enum housekeeper_note_kind {
     HOUSEKEEPER_PARTITION,      /* name: a partition was made */
     HOUSEKEEPER_DROPPED,        /* name: a partition was dropped */
     HOUSEKEEPER_BALANCE,        /* name: a topic; partition; number: the difference, always 0 */
-    HOUSEKEEPER_LEDGER,         /* name: a topic; partition; generation; number: next_offset */
+    HOUSEKEEPER_LEDGER,         /* name: a topic; partition; generation; published_offset;
+                                   number: next_offset */
     HOUSEKEEPER_LOOKED,         /* these were all of the ledger */
     HOUSEKEEPER_UNCONFIRMED,    /* publishing takes too long; it will be tried again */
     HOUSEKEEPER_TROUBLE         /* err; tried again in number ms */
@@ -91,7 +92,7 @@ struct housekeeper_note {
     int32_t partition;
     int64_t number;
     int64_t duration_ms;
-    int64_t generation;
+    int64_t generation, published_offset;
     int64_t asked_ms; /* LEDGER, LOOKED: what was known before, the answer shows */
     const struct err *err;
 };

@@ -119,6 +119,7 @@ static bool on_ledger(void *self, const struct pg_result *result, struct err *er
                                                .partition = (int32_t)pg_get_int8(result, i, 1),
                                                .generation = pg_get_int8(result, i, 2),
                                                .number = pg_get_int8(result, i, 3),
+                                               .published_offset = pg_get_int8(result, i, 4),
                                                .asked_ms = hk->asked_ms });
     return true;
 }

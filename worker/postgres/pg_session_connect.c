@@ -120,7 +120,7 @@ static size_t base_settings(struct pg_session *session, struct pg_setting settin
     (void)snprintf(numbers[1], 16, "%d", o->lock_timeout_ms);
     (void)snprintf(numbers[2], 16, "%d", o->idle_in_transaction_ms);
     const struct pg_setting base[] = {
-        { "search_path", path->failed ? "pg_temp" : path->ptr },
+        { "search_path", path->failed ? "" : path->ptr },
         { "statement_timeout", numbers[0] },
         { "lock_timeout", numbers[1] },
         { "idle_in_transaction_session_timeout", numbers[2] },
@@ -144,6 +144,11 @@ static void set_up(struct pg_session *session)
     struct pg_setting base[SETTINGS_MAX];
     char numbers[3][16];
     size_t count = base_settings(session, base, numbers);
+    if (session->search_path.failed) {
+        /* With any other path it would find no table, or somebody else's. */
+        pg_session_fail(session, ERR_RESOURCE, "memory", "no memory for the search path");
+        return;
+    }
     const struct pg_session_options *o = &session->options;
     struct pg_params *params = &session->params;
     pg_params_clear(params);

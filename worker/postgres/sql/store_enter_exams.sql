@@ -2,7 +2,8 @@
 -- attempts that have no start yet, because a refused start must change nothing.
 --   $1 uuid[]    attempts
 --   $2 uuid[]    the exam of each
--- Gives the ordinals of the attempts without a start, and which of them are missing altogether.
+-- Gives the ordinals of the attempts without a start, and which of them are missing altogether. Said
+-- as num_nulls(), as in store_fill_starts.sql.
 WITH startless AS MATERIALIZED (
     SELECT i.ordinal, i.exam_id, r.id IS NULL AS missing
     FROM unnest($1::uuid[], $2::uuid[]) WITH ORDINALITY AS i (attempt_id, exam_id, ordinal)
