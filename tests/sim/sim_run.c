@@ -6,7 +6,7 @@
 #include <string.h>
 
 #define PEACE_STEPS_MAX 200000
-#define LOOK_AGAIN_MS   15000 /* the engine's pause between looks at a halted partition */
+#define LOOK_AGAIN_MS   65000 /* the engine looks again at a halted partition within this time */
 #define LOOK_MS         5000  /* of a housekeeper */
 #define PEACE_MS_MAX    (15 * 60 * 1000)
 
