@@ -98,6 +98,21 @@ enum store_state rig_run_on(struct store *port, struct store_call *call, struct 
     }
 }
 
+void rig_poll_until_it_waits(struct rig *rig, struct store *port)
+{
+    while (sql_number(rig->db, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = "
+                               "'Lock' AND datname = current_database()") == 0)
+        assert_int_equal(port->poll(port->self, &rig->err), STORE_BUSY);
+}
+
+enum store_state rig_poll_to_its_end(struct rig *rig, struct store *port)
+{
+    enum store_state state;
+    while ((state = port->poll(port->self, &rig->err)) == STORE_BUSY)
+        ;
+    return state;
+}
+
 enum store_state rig_run(struct rig *rig, struct store_call *call)
 {
     call->arena = &rig->arena;

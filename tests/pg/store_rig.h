@@ -49,6 +49,11 @@ struct pg_store *rig_new_worker(struct rig *rig, const char *owner);
 /* Runs one call to its end. */
 enum store_state rig_run_on(struct store *port, struct store_call *call, struct err *ret_err);
 enum store_state rig_run(struct rig *rig, struct store_call *call);
+
+/* Goes on with a call that was started: until it waits for somebody's lock, and to its end. */
+void rig_poll_until_it_waits(struct rig *rig, struct store *port);
+enum store_state rig_poll_to_its_end(struct rig *rig, struct store *port);
+
 enum store_state rig_step(struct rig *rig, enum store_step step); /* of the rig's plan */
 
 /* Fail the test unless the step ends so. */

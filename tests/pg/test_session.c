@@ -212,7 +212,6 @@ static size_t settings_missing(struct fixture *f)
     return f->rows;
 }
 
-/* Whatever somebody has set for the role or the database: durable, and nobody waits for ever. */
 /* A session without its search path would look for its tables elsewhere. */
 static void test_a_path_that_has_no_room(void **state)
 {
@@ -229,6 +228,7 @@ static void test_a_path_that_has_no_room(void **state)
     assert_false(pg_session_connected(f->session));
 }
 
+/* Whatever somebody has set for the role or the database: durable, and nobody waits for ever. */
 static void test_no_default_takes_away_what_a_session_needs(void **state)
 {
     struct fixture *f = *state;

@@ -326,14 +326,10 @@ static void test_a_claim_waits_and_fences(void **state)
     struct claim claim = { .tp = { TOPIC_WRITES, 0 } };
     struct store_call call = { .step = STORE_CLAIM, .claim = { &claim, 1 } };
     port.start(port.self, &call);
-    while (sql_number(rig->db, "SELECT count(*) FROM pg_locks WHERE NOT granted") == 0)
-        assert_int_equal(port.poll(port.self, &rig->err), STORE_BUSY);
+    rig_poll_until_it_waits(rig, &port);
     rig->moves[0].counts[OUTCOME_APPLIED] = 5;
     rig_ok(rig, STORE_CLOSE);
-    enum store_state end;
-    while ((end = port.poll(port.self, &rig->err)) == STORE_BUSY)
-        ;
-    assert_int_equal(end, STORE_OK);
+    assert_int_equal(rig_poll_to_its_end(rig, &port), STORE_OK);
     assert_int_equal(claim.next_offset, 15);
     assert_int_equal(claim.epoch, rig->epoch + 1);
     pg_store_free(other);

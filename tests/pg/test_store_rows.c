@@ -78,13 +78,9 @@ static void test_starts_race(void **state)
     rig_start(rig, 1, 1);
     struct store_call call = { .step = STORE_OPEN, .arena = &rig->arena, .plan = &rig->plan };
     rig->port.start(rig->port.self, &call);
-    while (sql_number(rig->db, "SELECT count(*) FROM pg_locks WHERE NOT granted") == 0)
-        assert_int_equal(rig->port.poll(rig->port.self, &rig->err), STORE_BUSY);
+    rig_poll_until_it_waits(rig, &rig->port);
     sql_ok(other, "COMMIT");
-    enum store_state end;
-    while ((end = rig->port.poll(rig->port.self, &rig->err)) == STORE_BUSY)
-        ;
-    assert_int_equal(end, STORE_FAILED);
+    assert_int_equal(rig_poll_to_its_end(rig, &rig->port), STORE_FAILED);
     assert_int_equal(rig->err.action, ERR_RETRY);
     rig_ok(rig, STORE_UNDO);
     sql_is(rig->db, "0", "SELECT count(*) FROM exams");
@@ -340,21 +336,6 @@ static void name_exam(struct rig *rig, unsigned attempt, unsigned exam)
     rig->plan.exam_count = 1;
 }
 
-static void poll_until_it_waits(struct rig *rig)
-{
-    while (sql_number(rig->db, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = "
-                               "'Lock' AND datname = current_database()") == 0)
-        assert_int_equal(rig->port.poll(rig->port.self, &rig->err), STORE_BUSY);
-}
-
-static enum store_state poll_to_its_end(struct rig *rig)
-{
-    enum store_state state;
-    while ((state = rig->port.poll(rig->port.self, &rig->err)) == STORE_BUSY)
-        ;
-    return state;
-}
-
 /*
  * Of plain starts and of those to be judged together: who waits for the first exam has entered no
  * other. Else two workers that wait for each other's would be found by PostgreSQL, after a second.
@@ -370,12 +351,12 @@ static void test_exams_are_entered_in_one_order(void **state)
     name_exam(rig, 2, 3);
     struct store_call call = { .step = STORE_OPEN, .arena = &rig->arena, .plan = &rig->plan };
     rig->port.start(rig->port.self, &call);
-    poll_until_it_waits(rig);
+    rig_poll_until_it_waits(rig, &rig->port);
     sql_ok(third, "BEGIN; SET LOCAL lock_timeout = 100;"
                   "INSERT INTO exams (id) VALUES ('e0000000-0000-4000-8000-000000000004'), "
                   "('e0000000-0000-4000-8000-000000000005'); ROLLBACK");
     sql_ok(other, "COMMIT");
-    assert_int_equal(poll_to_its_end(rig), STORE_OK);
+    assert_int_equal(rig_poll_to_its_end(rig, &rig->port), STORE_OK);
     assert_true(rig->starts[0].done && rig->starts[1].done);
     rig_ok(rig, STORE_UNDO);
     PQfinish(third);

@@ -28,9 +28,9 @@ struct anchor {
  *
  *     WHERE generation = .. AND epoch = .. AND owner = us AND next_offset = expected_next
  *
- * (the store knows the owner, which matters when a database was put back to before a claim: the
- * next claim is given the same epoch again)
- * and only if every move of the plan hits may the transaction commit.
+ * and only if every move of the plan hits may the transaction commit. Who we are the store knows;
+ * it counts when a database was put back to before a claim, and the next one is given the same
+ * epoch.
  */
 struct ledger_move {
     struct tp tp;
@@ -110,8 +110,8 @@ struct fold {
 
 /* A row to be made by its `started` (OPEN), or made, or its start filled in (WRITE). */
 struct start_row {
-    struct uuid attempt_id;
-    bool has_start; /* false (WRITE only): a row without a start, version 1 */
+    struct uuid attempt_id; /* first, as in exam_entry: they are searched by it */
+    bool has_start;         /* false (WRITE only): a row without a start, version 1 */
     struct started started;
     bool done;        /* OPEN: the row was made; false: there was one already. WRITE: always true */
     bool startless;   /* OPEN: its attempt had no start, so its exam was entered, if it was new */

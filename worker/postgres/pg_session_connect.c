@@ -120,7 +120,7 @@ static size_t base_settings(struct pg_session *session, struct pg_setting settin
     (void)snprintf(numbers[1], 16, "%d", o->lock_timeout_ms);
     (void)snprintf(numbers[2], 16, "%d", o->idle_in_transaction_ms);
     const struct pg_setting base[] = {
-        { "search_path", path->failed ? "" : path->ptr },
+        { "search_path", path->ptr },
         { "statement_timeout", numbers[0] },
         { "lock_timeout", numbers[1] },
         { "idle_in_transaction_session_timeout", numbers[2] },

@@ -10,6 +10,7 @@ static void add_id(struct pg_store *store, const struct uuid *id)
     buf_put(&store->ids, (struct bytes){ (const char *)id->bytes, sizeof id->bytes });
 }
 
+/* Of ids, or of what begins with one. */
 static int compare_ids(const void *a, const void *b)
 {
     return uuid_compare(a, b);
@@ -90,27 +91,17 @@ static void begin_lock(struct pg_store *store)
     pg_session_sync(store->session);
 }
 
-static int compare_start(const void *id, const void *start)
-{
-    return uuid_compare(id, &((const struct start_row *)start)->attempt_id);
-}
-
-static int compare_exam(const void *id, const void *entry)
-{
-    return uuid_compare(id, &((const struct exam_entry *)entry)->attempt_id);
-}
-
 /* Whether OPEN entered an exam for this attempt, which has been started in another one since. */
 static bool started_elsewhere(const struct plan *plan, const struct attempt_row *row)
 {
     if (!row->found || !row->has_start)
         return false;
     const struct start_row *start = bsearch(&row->attempt_id, plan->starts, plan->start_count,
-                                            sizeof *plan->starts, compare_start);
+                                            sizeof *plan->starts, compare_ids);
     if (start != NULL)
         return start->startless && !uuid_equal(&start->started.exam_id, &row->exam_id);
     const struct exam_entry *entry =
-        bsearch(&row->attempt_id, plan->exams, plan->exam_count, sizeof *plan->exams, compare_exam);
+        bsearch(&row->attempt_id, plan->exams, plan->exam_count, sizeof *plan->exams, compare_ids);
     return entry != NULL && entry->startless && !uuid_equal(&entry->exam_id, &row->exam_id);
 }
 
