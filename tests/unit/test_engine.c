@@ -731,6 +731,26 @@ static void test_probes_are_never_further_apart_than_set(void **state)
     assert_in_range(rig->calls[STORE_CONNECT] - tries, 9, 11);
 }
 
+/* Another writer was quicker, again and again: the database is well, and is asked again. */
+static void test_races_do_not_open_the_breaker(void **state)
+{
+    struct engine_rig *rig = *state;
+    static const char *const codes[] = { "race", "23503", "40001" };
+    engine_rig_start(rig);
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
+        fail_for_ever(rig, STORE_CLOSE, ERR_RETRY, codes[i]);
+        drip(rig, TOPIC_WRITES, 5, 1);
+        unsigned before = rig->calls[STORE_CLOSE];
+        engine_rig_run(rig, 30000);
+        assert_in_range(rig->calls[STORE_CLOSE] - before, 5, 100);
+        bool is_race = i < 2;
+        assert_int_equal(engine_rig_status(rig).breaker == BREAKER_CLOSED, is_race);
+        rig->fails[STORE_CLOSE] = 0;
+        drip(rig, TOPIC_WRITES, 1, 60000);
+        assert_int_equal(log_of(rig, TOPIC_WRITES)->published, log_of(rig, TOPIC_WRITES)->end);
+    }
+}
+
 static void test_stop_leaves_no_lag_behind(void **state)
 {
     struct engine_rig *rig = *state;
@@ -829,6 +849,7 @@ int main(void)
         TEST(test_the_batch_of_a_submit_is_cut),
         TEST(test_a_slow_database_gets_larger_batches),
         TEST(test_an_open_breaker_needs_no_more_memory),
+        TEST(test_races_do_not_open_the_breaker),
         TEST(test_probes_are_never_further_apart_than_set),
         TEST(test_stop_leaves_no_lag_behind),
         cmocka_unit_test(test_no_jump_of_the_wall_clock_changes_anything),

@@ -21,15 +21,12 @@ static void note_ledger(struct chores *chores, const struct housekeeper_note *no
 
 static void note_looked(struct chores *chores, const struct housekeeper_note *note)
 {
-    if (!second_look_counts(&chores->second_look))
-        return;
-    size_t doubted = engine_ledger_looked(chores->engine, note->asked_ms);
-    if (doubted == 0)
-        return;
-    char written_at[PG_SERVER_MAX], seen_at[PG_SERVER_MAX];
-    pg_session_server(chores->options.writer, written_at);
-    pg_session_server(housekeeper_session(chores->news.housekeeper), seen_at);
-    second_look_doubts(&chores->second_look, doubted, written_at, seen_at);
+    struct two_servers servers;
+    pg_session_server(chores->options.writer, servers.written_at);
+    pg_session_server(housekeeper_session(chores->news.housekeeper), servers.seen_at);
+    if (second_look_counts(&chores->second_look, &servers))
+        second_look_done(&chores->second_look, engine_ledger_looked(chores->engine, note->asked_ms),
+                         &servers);
 }
 
 static void take_note(void *self, const struct housekeeper_note *note)

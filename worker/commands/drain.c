@@ -269,3 +269,11 @@ enum drain_state drain_step(struct drain *drain, const json_t *status)
     tell_withheld(drain);
     return halted ? DRAIN_HALTED : DRAIN_SETTLED;
 }
+
+void drain_cut_short(const struct log *log)
+{
+    log_line(
+        log, LEVEL_WARN, "a signal ends the drain before everything is settled",
+        FIELDS(FIELD_TEXT("next_step", "nothing is lost; the next 'attemptd run' goes on where "
+                                       "this one ends")));
+}

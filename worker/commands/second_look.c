@@ -20,27 +20,58 @@ void second_look_init(struct second_look *look, const struct log *log)
     *look = (struct second_look){ .log = log };
 }
 
-bool second_look_counts(const struct second_look *look)
+static bool same_servers(const struct two_servers *one, const struct two_servers *other)
 {
-    return clock_monotonic_ms(&look->log->clock) >= look->doubted_ms + look->deaf_ms;
+    return strcmp(one->written_at, other->written_at) == 0 &&
+           strcmp(one->seen_at, other->seen_at) == 0;
 }
 
-void second_look_doubts(struct second_look *look, size_t partitions, const char *written_at,
-                        const char *seen_at)
+bool second_look_counts(const struct second_look *look, const struct two_servers *servers)
 {
+    return clock_monotonic_ms(&look->log->clock) >= look->doubted_ms + look->deaf_ms ||
+           !same_servers(&look->servers, servers);
+}
+
+/* A look that shows nothing wrong proves little: the partitions may be starting over. */
+static void all_clear(struct second_look *look, const struct two_servers *servers)
+{
+    if (!look->told || clock_monotonic_ms(&look->log->clock) - look->doubted_ms <= FORGET_MS)
+        return;
+    look->told = false;
+    log_line(look->log, LEVEL_INFO, "the database sessions of this worker see one ledger again",
+             FIELDS(FIELD_TEXT("writes_at", servers->written_at),
+                    FIELD_TEXT("looks_at", servers->seen_at)));
+}
+
+static void tell(struct second_look *look, size_t partitions)
+{
+    const struct two_servers *servers = &look->servers;
+    bool one = strcmp(servers->written_at, servers->seen_at) == 0;
+    look->told = true;
+    log_line(
+        look->log, LEVEL_ERROR,
+        "two database sessions of this worker see two ledgers: where it looks, partitions are "
+        "behind what it has committed where it writes",
+        FIELDS(FIELD_INT("partitions", partitions), FIELD_TEXT("writes_at", servers->written_at),
+               FIELD_TEXT("looks_at", servers->seen_at), FIELD_INT("next_look_ms", look->deaf_ms),
+               FIELD_TEXT("next_step", one ? one_address : two_addresses)));
+}
+
+void second_look_done(struct second_look *look, size_t partitions,
+                      const struct two_servers *servers)
+{
+    if (partitions == 0) {
+        all_clear(look, servers);
+        return;
+    }
     int64_t now_ms = clock_monotonic_ms(&look->log->clock);
-    bool again = look->doubted && now_ms - look->doubted_ms <= FORGET_MS;
+    bool again = look->doubted && now_ms - look->doubted_ms <= FORGET_MS &&
+                 same_servers(&look->servers, servers);
     int64_t longer_ms = look->deaf_ms == 0 ? DEAF_BASE_MS : 2 * look->deaf_ms;
     look->doubted = true;
     look->doubted_ms = now_ms;
+    look->servers = *servers;
     look->deaf_ms = !again ? 0 : longer_ms < DEAF_MAX_MS ? longer_ms : DEAF_MAX_MS;
-    if (!again)
-        return; /* the claims that follow say what is true */
-    log_line(look->log, LEVEL_ERROR,
-             "two database sessions of this worker see two ledgers: where it looks, partitions are "
-             "behind what it has committed where it writes",
-             FIELDS(FIELD_INT("partitions", partitions), FIELD_TEXT("writes_at", written_at),
-                    FIELD_TEXT("looks_at", seen_at), FIELD_INT("next_look_ms", look->deaf_ms),
-                    FIELD_TEXT("next_step",
-                               strcmp(written_at, seen_at) == 0 ? one_address : two_addresses)));
+    if (again)
+        tell(look, partitions); /* else the claims that follow say what is true */
 }

@@ -1,5 +1,6 @@
 #include "worker/commands/supervise.h"
 #include "common/backoff.h"
+#include "worker/commands/drain.h"
 #include "worker/commands/interrupt.h"
 #include "worker/commands/supervised.h"
 #include "worker/http/pages.h"
@@ -325,6 +326,8 @@ static void on_signal(evutil_socket_t signal_number, short what, void *arg)
     (void)what;
     struct supervisor *s = arg;
     if (s->stop_at_ms == 0) {
+        if (s->options->settled != NULL)
+            drain_cut_short(s->options->log);
         stop(s, interrupt_name((int)signal_number));
         return;
     }

@@ -136,6 +136,8 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
             w->restart = false;
             w->code = EX_OK;
         }
+        if (w->drain != NULL && w->stop_at_ms == 0)
+            drain_cut_short(w->log);
         stop(w, interrupt_name((int)number), EX_OK);
         return;
     }

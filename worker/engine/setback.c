@@ -74,6 +74,25 @@ void setback_over(struct engine *engine)
         engine->batch_events_max = engine->options.batch_events_max;
 }
 
+/*
+ * Another writer was quicker. The database is well and what that one did is seen by the next try,
+ * so it is no reason to ask less of it. 23503 is only retried where it is such a race.
+ */
+static bool was_outrun(const struct err *err)
+{
+    return strcmp(err->code, "race") == 0 || strcmp(err->code, "23503") == 0;
+}
+
+static void count_against_database(struct engine *engine, const struct err *err)
+{
+    if (was_outrun(err))
+        return;
+    engine_failed(engine, err);
+    if (engine->flush.tries >= engine->options.retries &&
+        breaker_trip(&engine->breaker, engine->now_ms))
+        engine_note(engine, &(struct note){ .kind = NOTE_BREAKER, .word = "open", .err = err });
+}
+
 static void retry(struct engine *engine, const struct err *err)
 {
     struct flush *flush = &engine->flush;
@@ -83,9 +102,7 @@ static void retry(struct engine *engine, const struct err *err)
     engine->seen.flush_retries++;
     if (strcmp(err->code, "40P01") == 0 || strcmp(err->code, "55P03") == 0)
         flush->lock_first = true;
-    engine_failed(engine, err);
-    if (flush->tries >= engine->options.retries && breaker_trip(&engine->breaker, engine->now_ms))
-        engine_note(engine, &(struct note){ .kind = NOTE_BREAKER, .word = "open", .err = err });
+    count_against_database(engine, err);
     int64_t delay = backoff_next_ms(&engine->backoff, &engine->rng);
     engine_note(engine, &(struct note){ .kind = NOTE_RETRYING, .err = err, .number = delay });
     flush_again(engine, delay);

@@ -18,17 +18,21 @@ mkfifo hold
 psql "$ADMIN_URL" -Xq <hold &
 holder=$!
 exec 4>hold
-echo "BEGIN; LOCK TABLE attempt_rows, ingest_progress IN ACCESS EXCLUSIVE MODE;" >&4
+echo "BEGIN; LOCK TABLE attempt_rows, ingest_progress IN EXCLUSIVE MODE;" >&4
 play --students 20 --seconds 1 --seed 4
-run_worker
-sleep 2
-kill "$worker"
-sleep 0.5
-kill "$worker" 2>/dev/null || true
-wait_gone "$worker" 5 || fail "a second SIGTERM did not end the worker at once"
-rc=0
-wait "$worker" || rc=$?
-[ $rc = 143 ] || fail "a second SIGTERM ended the worker with $rc"
+for workers in 1 2; do
+    run_worker --drain --workers $workers
+    within 20 answers /livez 200
+    sleep 1
+    kill "$worker"
+    sleep 0.5
+    says 'ends the drain before everything is settled' || fail "a drain is cut short in silence"
+    kill "$worker" 2>/dev/null || true
+    wait_gone "$worker" 5 || fail "a second SIGTERM did not end the worker at once"
+    rc=0
+    wait "$worker" || rc=$?
+    [ $rc = 143 ] || fail "a second SIGTERM ended the worker with $rc"
+done
 exec 4>&-
 wait "$holder"
 
@@ -36,6 +40,11 @@ run_worker
 settle
 stop_worker
 verify
+
+# A drain that ends by itself says nothing of the kind.
+run_worker --drain
+wait "$worker" || fail "nothing is left, and --drain ends with $?"
+! says 'ends the drain' || fail "a drain that ended by itself says that it was cut short"
 
 # The end of a terminal is an end in order, for one worker and for a supervisor.
 for workers in 1 2; do
