@@ -3,6 +3,7 @@
  */
 #include "tests/kafka/private_kafka.h"
 #include "tests/kafka/rig.h"
+#include "worker/kafka/kafka_message.h"
 
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
@@ -343,6 +344,21 @@ static void corrupt_last_value(const struct private_kafka *kafka, const char *to
     assert_int_equal(fclose(file), 0);
 }
 
+/* Reads until the partition stops; the code and the offset of why. */
+static struct source_event read_to_stop(struct kafka_source *source, struct tp tp)
+{
+    struct source port = kafka_source_port(source);
+    struct source_event event = { 0 };
+    struct record record;
+    int64_t end;
+    for (int tries = 0; event.kind != SOURCE_STOPPED && tries < 100; tries++) {
+        assert_int_equal(port.read(port.self, tp, &record, &end), READ_NOTHING);
+        port.next(port.self, &event);
+        (void)usleep(100000);
+    }
+    return event;
+}
+
 static void test_source_stops_at_corrupt_batch(void **state)
 {
     struct private_kafka *kafka = *state;
@@ -363,18 +379,69 @@ static void test_source_stops_at_corrupt_batch(void **state)
     int64_t end;
     rig_assign(source, writes_0, 0);
     rig_read_run(source, writes_0, 0, 2);
-    struct source_event event = { 0 };
-    for (int tries = 0; event.kind != SOURCE_STOPPED && tries < 100; tries++) {
-        assert_int_equal(port.read(port.self, writes_0, &record, &end), READ_NOTHING);
-        port.next(port.self, &event);
-        (void)usleep(100000);
-    }
+    struct source_event event = read_to_stop(source, writes_0);
     assert_string_equal(event.err.code, "corrupt");
     assert_int_equal(event.offset, 3);
     (void)usleep(1500000);
     assert_int_equal(port.read(port.self, writes_0, &record, &end), READ_NOTHING);
     rig_assign(source, writes_0, 4); /* what an operator's accept-gap may lead to */
     rig_read_run(source, writes_0, 4, 8);
+    kafka_source_free(source);
+    rig_release(&rig);
+}
+
+/* One record of so many bytes with its key, in a batch that the broker finds small. */
+static void produce_bomb(const struct rig *rig, size_t bytes)
+{
+    static const char *const properties[] = { "message.max.bytes=100000000",
+                                              "compression.codec=gzip" };
+    struct kafka_options options = rig->options;
+    options.properties = properties;
+    options.property_count = sizeof properties / sizeof *properties;
+    struct err err;
+    struct kafka_producer *producer = kafka_producer_new(&options, &err);
+    const struct bytes key = BYTES("key");
+    char *value = malloc(bytes - key.len);
+    assert_true(producer != NULL && value != NULL);
+    memset(value, ' ', bytes - key.len);
+    struct kafka_outgoing outgoing = { .topic = rig->names.topics[TOPIC_WRITES],
+                                       .partition = 0,
+                                       .key = key,
+                                       .value = { value, bytes - key.len } };
+    if (!kafka_producer_send(producer, &outgoing, &err) ||
+        !kafka_producer_flush(producer, 20000, &err))
+        fail_msg("%s", err.text);
+    free(value);
+    kafka_producer_free(producer);
+}
+
+/* What is as long as may be is carried; a byte more stops its partition, and that one alone. */
+static void test_source_stops_at_a_record_that_is_too_long(void **state)
+{
+    struct rig rig;
+    rig_init(&rig, address(state), "bomb");
+    rig_create(&rig, TOPIC_WRITES, 2);
+    rig_produce(&rig, TOPIC_WRITES, 0, 0, 1);
+    produce_bomb(&rig, KAFKA_RECORD_BYTES_MAX);
+    produce_bomb(&rig, KAFKA_RECORD_BYTES_MAX + 1);
+    rig_produce(&rig, TOPIC_WRITES, 0, 3, 2);
+    rig_produce(&rig, TOPIC_WRITES, 1, 0, 5);
+
+    struct kafka_source *source = rig_source(&rig);
+    struct record record;
+    int64_t end;
+    rig_join(source, 2);
+    rig_assign(source, writes_0, 0);
+    rig_read_run(source, writes_0, 0, 0);
+    assert_int_equal(rig_read(source, writes_0, &record, &end), READ_RECORD);
+    assert_int_equal(record.key.len + record.value.len, KAFKA_RECORD_BYTES_MAX);
+    struct source_event event = read_to_stop(source, writes_0);
+    assert_string_equal(event.err.code, "corrupt");
+    assert_int_equal(event.offset, 2);
+    rig_assign(source, (struct tp){ TOPIC_WRITES, 1 }, 0);
+    rig_read_run(source, (struct tp){ TOPIC_WRITES, 1 }, 0, 4);
+    rig_assign(source, writes_0, 3);
+    rig_read_run(source, writes_0, 3, 4);
     kafka_source_free(source);
     rig_release(&rig);
 }
@@ -574,6 +641,7 @@ int main(void)
         cmocka_unit_test(test_source_survey),
         cmocka_unit_test(test_source_stops_out_of_range),
         cmocka_unit_test(test_source_stops_at_corrupt_batch),
+        cmocka_unit_test(test_source_stops_at_a_record_that_is_too_long),
         cmocka_unit_test(test_source_notices_a_topic_made_anew),
         cmocka_unit_test(test_source_waits_for_topics),
         cmocka_unit_test(test_source_shares_with_a_second_member),

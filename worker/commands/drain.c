@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ASK_MS 300
+#define ASK_MS 100
 
 /* A partition that has to get as far as its end was. */
 struct target {

@@ -79,11 +79,11 @@ static bool take_first(void *self, const struct record *record)
     return false;
 }
 
-/* What the library says of a batch whose checksum or form is wrong. */
+/* What the library says of a batch whose checksum or form is wrong, and we of a record. */
 static bool says_unreadable(const struct err *err)
 {
     static const char *const codes[] = { "_BAD_MSG", "_BAD_COMPRESSION", "_NOT_IMPLEMENTED",
-                                         "INVALID_MSG" };
+                                         "INVALID_MSG", "corrupt" };
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         if (strcmp(err->code, codes[i]) == 0)
             return true;

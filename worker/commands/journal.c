@@ -25,8 +25,8 @@ const char *halt_next_step(const char *reason)
           "the database was put back to an older state (a backup restored, a standby promoted that "
           "lacked the last commits, another database?): bring the newer one back, or read the "
           "records again from where the ledger stands: 'attemptd accept-gap'" },
-        { "corrupt", "the broker gives a batch that cannot be read: mend the log on the broker, or "
-                     "go on behind it: 'attemptd accept-gap --skip-to OFFSET'" },
+        { "corrupt", "the broker gives what cannot be read: mend the log on the broker, or go on "
+                     "behind it: 'attemptd accept-gap --skip-to OFFSET'" },
         { "data_errors",
           "the database refuses too many records, so the fault is rather in the schema than in "
           "them: mend what the error names; looked at again every minute. Where the records "

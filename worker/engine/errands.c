@@ -7,7 +7,7 @@
 #include "worker/engine/core.h"
 
 #define CLAIM_RETRY_MS 500
-#define MARK_EVERY_MS  500
+#define MARK_EVERY_MS  200
 
 /* How much longer a mark waits for a quiet moment before it interrupts. */
 #define MARK_PATIENCE_MS 1500

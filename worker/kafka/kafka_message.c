@@ -53,6 +53,14 @@ static bool headers_map(struct kafka_headers *headers, const rd_kafka_message_t 
     return true;
 }
 
+static size_t record_bytes(const struct record *record)
+{
+    size_t bytes = record->key.len + record->value.len;
+    for (size_t i = 0; i < record->header_count; i++)
+        bytes += record->headers[i].name.len + record->headers[i].value.len;
+    return bytes;
+}
+
 bool kafka_message_map(const struct rd_kafka_message_s *message, struct tp tp,
                        struct kafka_headers *headers, struct record *ret_record, struct err *err)
 {
@@ -63,7 +71,12 @@ bool kafka_message_map(const struct rd_kafka_message_s *message, struct tp tp,
         .key = { message->key, message->key ? message->key_len : 0 },
         .value = { message->payload, message->payload ? message->len : 0 },
     };
-    return headers_map(headers, message, ret_record, err);
+    if (!headers_map(headers, message, ret_record, err))
+        return false;
+    size_t bytes = record_bytes(ret_record);
+    return bytes <= KAFKA_RECORD_BYTES_MAX ||
+           err_set(err, ERR_HALT, "corrupt", "a record of %zu bytes; none may have more than %zu",
+                   bytes, KAFKA_RECORD_BYTES_MAX);
 }
 
 bool kafka_topic_find(const struct kafka_names *names, const char *name, enum topic *ret_topic)

@@ -18,8 +18,16 @@ struct kafka_headers {
 void kafka_headers_release(struct kafka_headers *headers);
 
 /*
+ * The longest record that is carried, with key and headers: a thirty-fold of what can be applied.
+ * The broker looks at batches as they are compressed, so a megabyte of them may be a record of a
+ * gigabyte, and to keep that one would take the memory of all others.
+ */
+#define KAFKA_RECORD_BYTES_MAX ((size_t)32 * 1024 * 1024)
+
+/*
  * The record is valid as long as the message, and until the next call. False without memory, or
- * with the code "corrupt" when the headers cannot be read: a record without them is another one.
+ * with the code "corrupt" when it is too long or the headers cannot be read: a record without them
+ * is another one.
  */
 bool kafka_message_map(const struct rd_kafka_message_s *message, struct tp tp,
                        struct kafka_headers *headers, struct record *ret_record, struct err *err);
