@@ -85,8 +85,11 @@ static enum read_result source_read(void *self, struct tp tp, struct record *ret
         *ret_end = partition->end;
         return told ? READ_NOTHING : READ_END;
     }
+    static const struct header trace = { { "traceparent", 11 }, { RIG_TRACE, 55 } };
     unsigned n = (unsigned)partition->position;
-    *ret_record = (struct record){ .tp = tp, .offset = partition->position++ };
+    *ret_record = (struct record){
+        .tp = tp, .offset = partition->position++, .headers = &trace, .header_count = 1
+    };
     ret_record->value = make_value(rig, tp.topic, n);
     if (tp.topic == TOPIC_WRITES && rig->key_bytes > 0) {
         memset(rig->key, 'k', rig->key_bytes);
@@ -150,6 +153,7 @@ static void claim(struct engine_rig *rig)
         row->exists = true;
         item->found = true;
         item->generation = generation_of(row);
+        item->first_offset = row->first;
         item->next_offset = row->next;
         item->published_offset = row->published;
         item->epoch = ++row->epoch;
@@ -332,7 +336,9 @@ static bool publish(void *self, uint64_t ticket, const struct message *message)
         return false;
     rig->tickets[rig->ticket_count++] = ticket;
     trace(rig, message->id.ptr, message->id.len);
+    rig->drops_of_all += bytes_equal(message->key, BYTES("all"));
     if (message->outlet == OUTLET_OUTCOMES) {
+        rig->traced += bytes_equal(message->traceparent, BYTES(RIG_TRACE));
         rig->outcomes++;
         rig->outcome_key_bytes = message->key.len;
     }

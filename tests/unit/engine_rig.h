@@ -9,6 +9,9 @@
 
 #define RIG_STEPS (STORE_MARK + 1)
 
+/* A header of each record. */
+#define RIG_TRACE "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
 struct rig_partition {
     int64_t end;      /* of the log: records are made up as they are read */
     int64_t position; /* of the source */
@@ -17,7 +20,7 @@ struct rig_partition {
     struct witness witness;
     /* the ledger's row */
     bool exists;
-    int64_t next, published, epoch;
+    int64_t first, next, published, epoch;
     int64_t generation; /* 0 counts as 1 */
     bool has_anchor;
     struct anchor anchor;
@@ -64,6 +67,8 @@ struct engine_rig {
     size_t ticket_count;
     uint64_t outcomes;
     size_t outcome_key_bytes; /* of the last outcome */
+    unsigned drops_of_all;    /* invalidations of everything */
+    unsigned traced;          /* outcomes that pass RIG_TRACE on */
 
     int64_t isolated; /* the offset of the last record that was found to be refused */
     unsigned halts;

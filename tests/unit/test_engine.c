@@ -94,6 +94,38 @@ static void test_dead_letter_with_a_monstrous_key(void **state)
     assert_int_equal(rig->outcome_key_bytes, 200);
 }
 
+/* Who traces an event wants to see what became of it: applied, or dead before and after decoding.
+ */
+static void test_outcomes_pass_the_trace_on(void **state)
+{
+    struct engine_rig *rig = *state;
+    rig->submits = true;
+    rig->refused = 1 << 2;
+    log_of(rig, TOPIC_WRITES)->end = 3;
+    engine_rig_start(rig);
+    engine_rig_run(rig, 3000);
+    rig->key_bytes = 5;
+    drip(rig, TOPIC_WRITES, 1, 1000);
+    assert_int_equal(rig->outcomes, 4);
+    assert_int_equal(rig->traced, 4);
+}
+
+/* What lies before the generation was another log's: it is not told again, all is dropped instead.
+ */
+static void test_nothing_before_the_generation_is_told_again(void **state)
+{
+    struct engine_rig *rig = *state;
+    rig->submits = true;
+    *log_of(rig, TOPIC_WRITES) = (struct rig_partition){
+        .end = 12, .exists = true, .first = 10, .next = 12, .published = 9, .generation = 2
+    };
+    engine_rig_start(rig);
+    engine_rig_run(rig, 3000);
+    assert_int_equal(log_of(rig, TOPIC_WRITES)->published, 12);
+    assert_int_equal(rig->drops_of_all, 1);
+    assert_int_equal(rig->outcomes, 2);
+}
+
 static void test_recall_that_fails_is_not_tried_in_a_circle(void **state)
 {
     struct engine_rig *rig = *state;
@@ -821,6 +853,8 @@ int main(void)
         TEST(test_settles_and_publishes),
         TEST(test_waiting_for_tickets_takes_no_memory),
         TEST(test_dead_letter_with_a_monstrous_key),
+        TEST(test_outcomes_pass_the_trace_on),
+        TEST(test_nothing_before_the_generation_is_told_again),
         TEST(test_recall_that_fails_is_not_tried_in_a_circle),
         TEST(test_commit_in_flight_does_not_heal_a_halt),
         TEST(test_what_came_before_a_broken_record_is_applied),

@@ -111,6 +111,7 @@ static struct bytes reason_of(const struct entry *entry)
 static void take_ids(struct verdict *verdict, const struct entry *entry)
 {
     const struct refusal *refusal = entry->refusal;
+    verdict->traceparent = entry->event.traceparent;
     if (refusal != NULL) {
         verdict->has_attempt_id = refusal->has_attempt_id;
         verdict->has_event_id = refusal->has_event_id;
@@ -122,7 +123,6 @@ static void take_ids(struct verdict *verdict, const struct entry *entry)
     verdict->event_id = entry->event.event_id;
     verdict->has_attempt_id = entry->event.type != EVENT_REFRESH;
     verdict->attempt_id = entry->event.attempt_id;
-    verdict->traceparent = entry->event.traceparent;
 }
 
 static struct verdict verdict_of(const struct plan *plan, const struct entry *entry)
