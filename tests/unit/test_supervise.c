@@ -54,6 +54,10 @@ static int work(const char *kind)
         (void)raise(SIGKILL);
     }
     (void)event_base_dispatch(worker.base);
+    if (strcmp(kind, "is-killed") == 0)
+        (void)raise(SIGKILL);
+    while (strcmp(kind, "never-ends") == 0)
+        (void)pause();
     supervised_release(&worker.supervised);
     event_base_free(worker.base);
     return strcmp(kind, "ends-badly") == 0 && worker.supervised.index == 1 ? EX_DATAERR : 0;
@@ -63,7 +67,8 @@ static int work(const char *kind)
 
 struct watch {
     int ticks;
-    bool all_ready;
+    bool all_ready, silent;
+    bool wants_silence;
     json_int_t restarts;
     json_int_t wanted_restarts;
     int signals; /* to send to ourselves when all is as wanted, instead of an end */
@@ -75,10 +80,13 @@ static bool settled(void *self, const json_t *status, int *ret_code)
     struct buf page;
     buf_init(&page, 65536);
     watch->all_ready = page_ready(&page, status);
+    buf_put_char(&page, '\0');
+    watch->silent = strstr(page.ptr, "worker 1 is silent") != NULL;
     buf_release(&page);
     watch->restarts = json_integer_value(json_object_get(status, "restarts"));
-    bool enough = watch->restarts >= watch->wanted_restarts &&
-                  (watch->all_ready || watch->wanted_restarts > 0);
+    bool enough =
+        watch->restarts >= watch->wanted_restarts &&
+        (watch->wants_silence ? watch->silent : watch->all_ready || watch->wanted_restarts > 0);
     if (!enough && ++watch->ticks < 50)
         return false;
     *ret_code = EX_OK;
@@ -104,6 +112,10 @@ static int run(const char *kind, struct watch *watch)
     options.argv = argv;
     options.restart_base_ms = 20;
     options.restart_cap_ms = 100;
+    if (watch->wants_silence)
+        options.silence_ms = 100;
+    if (strcmp(kind, "never-ends") == 0)
+        options.stop_ms = 300;
     options.settled = settled;
     options.self = watch;
     return supervise(&options);
@@ -148,6 +160,31 @@ static void test_supervise_takes_the_worst_code(void **state)
     assert_int_equal(run("ends-badly", &watch), EX_DATAERR);
 }
 
+/* Who is killed while he ends may have left something undone. */
+static void test_supervise_does_not_take_a_kill_for_an_end(void **state)
+{
+    (void)state;
+    struct watch watch = { 0 };
+    assert_int_equal(run("is-killed", &watch), EX_SOFTWARE);
+}
+
+static void test_supervise_kills_who_does_not_end(void **state)
+{
+    (void)state;
+    struct watch watch = { 0 };
+    assert_int_equal(run("never-ends", &watch), EX_SOFTWARE);
+}
+
+/* A worker that hangs is there, connected, and not ready. */
+static void test_supervise_notices_silence(void **state)
+{
+    (void)state;
+    struct watch watch = { .wants_silence = true };
+    assert_int_equal(run("works", &watch), EX_OK);
+    assert_true(watch.silent);
+    assert_false(watch.all_ready);
+}
+
 int main(int argc, char **argv)
 {
     (void)signal(SIGPIPE, SIG_IGN); /* as attemptd's own main does: a worker may be gone already */
@@ -160,6 +197,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_supervise_restarts_what_dies),
         cmocka_unit_test(test_supervise_gives_up_on_wrong_settings),
         cmocka_unit_test(test_supervise_takes_the_worst_code),
+        cmocka_unit_test(test_supervise_does_not_take_a_kill_for_an_end),
+        cmocka_unit_test(test_supervise_kills_who_does_not_end),
+        cmocka_unit_test(test_supervise_notices_silence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,9 +20,7 @@
 #include <unistd.h>
 
 #define TICK_MS          200
-#define STOP_MS          9500  /* workers give up by themselves before that */
 #define STEADY_MS        30000 /* a worker that lived so long starts its backoff anew */
-#define SILENCE_MS       10000
 #define REPORT_BYTES_MAX (4u << 20)
 
 struct supervisor;
@@ -54,8 +52,13 @@ struct supervisor {
 
 struct supervise_options supervise_options_default(void)
 {
-    return (
-        struct supervise_options){ .workers = 2, .restart_base_ms = 200, .restart_cap_ms = 30000 };
+    return (struct supervise_options){
+        .workers = 2,
+        .restart_base_ms = 200,
+        .restart_cap_ms = 30000,
+        .stop_ms = 9500,
+        .silence_ms = 10000,
+    };
 }
 
 static int64_t now_ms(const struct supervisor *s)
@@ -73,9 +76,10 @@ static void worsen(struct supervisor *s, int code)
 
 static json_t *child_status(const struct child *child, int64_t now)
 {
+    int64_t silence_ms = child->supervisor->options->silence_ms;
     const char *state = child->pid == 0                         ? "dead"
                         : child->report == NULL                 ? "starting"
-                        : now - child->reported_ms > SILENCE_MS ? "silent"
+                        : now - child->reported_ms > silence_ms ? "silent"
                                                                 : NULL;
     json_t *status =
         child->report == NULL || child->pid == 0 ? json_object() : json_copy(child->report);
@@ -245,7 +249,7 @@ static void stop(struct supervisor *s, const char *why)
 {
     if (s->stop_at_ms != 0)
         return;
-    s->stop_at_ms = now_ms(s) + STOP_MS;
+    s->stop_at_ms = now_ms(s) + s->options->stop_ms;
     log_line(s->options->log, LEVEL_INFO, "stopping all workers", FIELDS(FIELD_TEXT("why", why)));
     for (size_t i = 0; i < s->options->workers; i++) {
         s->children[i].restart_ms = 0;
