@@ -273,6 +273,24 @@ static void test_decode_details_of_limits(void **state)
     }
 }
 
+/* A key so long before unescaping that all are counted one by one: as many as are allowed are. */
+static void test_decode_as_many_escaped_keys_as_allowed(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"type\":\"attempt.saved.v1\",\"id\":\"" EVENT "\",\"data\":{\"attempt_id\":\"" ATTEMPT
+        "\",\"expected_version\":6,\"saved_at\":\"2026-11-21T12:00:00Z\","
+        "\"answers\":{\"\\u0061\\u0062\":1,\"c\":2}}}";
+    struct decode_limits limits = decode_limits_default();
+    struct record record = { .key = BYTES(ATTEMPT), .value = bytes_of(text) };
+    struct decoded d;
+    limits.name_bytes_max = 2;
+    limits.answer_keys_max = 2;
+    arena_init(&d.arena, 4096, 0);
+    assert_int_equal(decode(&record, &limits, &d.arena, &d.event, &d.refusal), DECODE_EVENT);
+    arena_release(&d.arena);
+}
+
 static void test_record_hash_tells_records_apart(void **state)
 {
     (void)state;
@@ -323,6 +341,7 @@ int main(void)
         cmocka_unit_test(test_decode_limits_are_settable),
         cmocka_unit_test(test_decode_details),
         cmocka_unit_test(test_decode_details_of_limits),
+        cmocka_unit_test(test_decode_as_many_escaped_keys_as_allowed),
         cmocka_unit_test(test_record_hash_tells_records_apart),
         cmocka_unit_test(test_names_of_the_contract),
     };

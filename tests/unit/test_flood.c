@@ -172,6 +172,7 @@ static void murmur2_is_javas(void **state)
 {
     (void)state;
     assert_int_equal((int32_t)murmur2(BYTES("21")), -973932308);
+    assert_int_equal((int32_t)murmur2(BYTES("abc")), 479470107);
     assert_int_equal((int32_t)murmur2(BYTES("foobar")), -790332482);
     assert_int_equal((int32_t)murmur2(BYTES("a-little-bit-long-string")), -985981536);
 }
