@@ -210,6 +210,19 @@ static void test_a_stale_view_is_refreshed_and_published(void **state)
            "SELECT concat_ws(' ', view_name, position, refreshes, published) FROM view_schedules "
            "WHERE refreshes > 0");
     sql_is(f->db, "f", "SELECT stale FROM view_freshness WHERE view_name = 'question_stats'");
+    /* What was committed while it went on is not in it: it is as of its beginning. */
+    sql_is(f->db, "t",
+           "SELECT as_of = last_started_at AND as_of < last_finished_at FROM view_schedules "
+           "WHERE refreshes > 0");
+    /* Without a rhythm it is refreshed when it has been stale for as long as it may be. */
+    sql_ok(f->db, "UPDATE view_schedules SET every = NULL");
+    make_news(f);
+    idle(f, 100);
+    assert_int_equal(f->views, 1);
+    sql_ok(f->db, "UPDATE view_schedules SET max_staleness = '0 s' "
+                  "WHERE view_name = 'question_stats'");
+    until(f, &f->views, 2);
+    assert_string_equal(f->last_view, "question_stats");
 }
 
 static void test_a_request_is_met_without_news(void **state)
@@ -312,6 +325,12 @@ static void test_foreign_changes_stay_until_they_are_confirmed(void **state)
     until(f, &f->changes, 2);
     assert_int_equal(f->last_revision, 2);
     sql_is(f->db, "2", "SELECT count(*) FROM foreign_changes");
+    struct fixture other = *f; /* another worker leaves them to who has them in hand */
+    other.changes = 0;
+    other.hk = new_housekeeper(&other);
+    idle(&other, 100);
+    assert_int_equal(other.changes, 0);
+    housekeeper_free(other.hk);
     uint64_t first = f->last_news;
     until(f, &f->unconfirmed, 1);
     until(f, &f->changes, 4);
@@ -561,23 +580,26 @@ static void test_what_is_out_of_balance_is_told(void **state)
     struct fixture *f = *state;
     assert_int_equal(
         weigh(f, "INSERT INTO ingest_progress (topic, partition, first_offset, next_offset, "
-                 "published_offset, records, applied, stale, dead) "
-                 "VALUES ('balance', 2, 0, 10, 10, 10, 7, 2, 1);"
+                 "published_offset, records, applied, stale, late, dead) "
+                 "VALUES ('balance', 2, 0, 11, 11, 11, 7, 2, 1, 1);"
                  "INSERT INTO rejected_writes (attempt_id, event_id, outcome, event, topic, "
-                 "partition, record_offset) SELECT " A ", " A ", 'stale', '{}', 'balance', 2, n "
-                 "FROM generate_series(3, 4) n;"
+                 "partition, record_offset) SELECT " A ", " A ", CASE n WHEN 6 THEN 'late' "
+                 "ELSE 'stale' END, '{}', 'balance', 2, n FROM unnest('{3,4,6}'::int[]) n;"
                  "INSERT INTO dead_letters (topic, partition, record_offset, reason) "
                  "VALUES ('balance', 2, 5, 'json')"),
         0);
     assert_int_equal(weigh(f, "DELETE FROM rejected_writes WHERE record_offset = 4"), 1);
-    assert_int_equal(weigh(f, "UPDATE dead_letters SET record_offset = 10"), 2);
+    assert_int_equal(weigh(f, "UPDATE dead_letters SET record_offset = 11"), 2);
     assert_int_equal(weigh(f, "INSERT INTO dead_letters (topic, partition, record_offset, reason) "
                               "VALUES ('balance', 2, 3, 'json')"),
                      3);
+    assert_int_equal(
+        weigh(f, "UPDATE rejected_writes SET record_offset = 12 WHERE record_offset = 3"), 4);
+    assert_int_equal(weigh(f, "DELETE FROM rejected_writes WHERE outcome = 'late'"), 5);
     assert_int_equal(weigh(f, "ALTER TABLE ingest_progress DROP CONSTRAINT "
                               "ingest_progress_conserved;"
                               "UPDATE ingest_progress SET applied = 3 WHERE topic = 'balance'"),
-                     7);
+                     9);
     assert_int_equal(f->troubles, 0);
 }
 

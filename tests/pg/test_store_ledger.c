@@ -249,12 +249,18 @@ static void test_move_and_counters(void **state)
     /* Only control records were passed: the anchor stays. */
     rig_plan(rig, 15, 16);
     rig->moves[0].has_anchor = false;
+    rig->moves[0].anchor = (struct anchor){ .offset = 15, .timestamp_ms = 99 };
     rig->moves[0].published = 12;
+    sql_ok(rig->db, "UPDATE ingest_progress SET updated_at = '2001-01-01'");
     rig_flush(rig, 0);
+    sql_is(rig->db, "5 2", "SELECT concat_ws(' ', records, gaps) FROM ingest_progress");
+    sql_is(rig->db, "t", "SELECT updated_at > '2020-01-01' FROM ingest_progress");
     claim = rig_claim(rig, TOPIC_WRITES, 0, 0);
     assert_int_equal(claim.next_offset, 16);
     assert_int_equal(claim.published_offset, 12);
     assert_int_equal(claim.anchor.offset, 14);
+    assert_int_equal(claim.anchor.timestamp_ms, 1234);
+    assert_memory_equal(claim.anchor.hash, "0123456789abcde", 16);
 }
 
 static void expect_miss(struct rig *rig)
@@ -273,6 +279,8 @@ static void test_a_miss_changes_nothing(void **state)
     struct rig *rig = *state;
     rig_claim(rig, TOPIC_WRITES, 0, 10);
     rig_plan(rig, 9, 15);
+    expect_miss(rig);
+    rig_plan(rig, 11, 15); /* a ledger that was put back: what lies between would never be read */
     expect_miss(rig);
     rig_plan(rig, 10, 15);
     rig->moves[0].epoch--;
@@ -390,6 +398,28 @@ static void test_an_epoch_that_is_given_twice(void **state)
  * row, and that no packet reaches any more. It must not hold it for long: whoever is given the
  * partition waits for it.
  */
+/* Rows are locked in one order, whatever the order of the call: who waits for the first holds none.
+ */
+static void test_a_claim_that_waits_holds_no_other_row(void **state)
+{
+    struct rig *rig = *state;
+    rig_claim(rig, TOPIC_WRITES, 0, 10);
+    rig_claim(rig, TOPIC_ACTIVITY, 2, 10);
+    struct pg_store *other = rig_new_worker(rig, "rig/2");
+    struct store port = pg_store_port(other);
+    rig_plan(rig, 10, 15);
+    rig->moves[0].tp = (struct tp){ TOPIC_ACTIVITY, 2 };
+    rig_ok(rig, STORE_OPEN);
+    struct claim claims[] = { { .tp = { TOPIC_WRITES, 0 } }, { .tp = { TOPIC_ACTIVITY, 2 } } };
+    struct store_call call = { .step = STORE_CLAIM, .claim = { claims, 2 } };
+    port.start(port.self, &call);
+    rig_poll_until_it_waits(rig, &port);
+    sql_ok(rig->db, "SELECT FROM ingest_progress WHERE topic LIKE '%writes' FOR UPDATE NOWAIT");
+    rig_ok(rig, STORE_UNDO);
+    assert_int_equal(rig_poll_to_its_end(rig, &port), STORE_OK);
+    pg_store_free(other);
+}
+
 static void test_a_backend_without_a_client_lets_go(void **state)
 {
     struct rig *rig = *state;
@@ -446,6 +476,10 @@ static void test_mark_moves_forward_only(void **state)
     assert_int_equal(rig_run(rig, &call), STORE_OK);
     assert_false(marks[0].hit);
     marks[0].published_offset = 20;
+    marks[0].generation++;
+    assert_int_equal(rig_run(rig, &call), STORE_OK);
+    assert_false(marks[0].hit);
+    marks[0].generation--;
     marks[0].epoch--;
     assert_int_equal(rig_run(rig, &call), STORE_OK);
     assert_false(marks[0].hit);
@@ -609,6 +643,7 @@ int main(void)
         TEST(test_a_miss_changes_nothing),
         TEST(test_a_miss_among_hits_is_told_even_if_more_goes_wrong),
         TEST(test_a_claim_waits_and_fences),
+        TEST(test_a_claim_that_waits_holds_no_other_row),
         TEST(test_an_epoch_that_is_given_twice),
         TEST(test_a_backend_without_a_client_lets_go),
         TEST(test_undo_without_a_transaction),

@@ -76,10 +76,12 @@ static void test_submission_after_the_deadline(void **state)
     rig_plan(rig, 0, 10);
     rig_start(rig, 1, 1)->started.deadline_at_us = 1800000999999999;
     rig_start(rig, 2, 1)->started.has_deadline = false;
+    rig_start(rig, 3, 1)->started.deadline_at_us = 1800001000000000; /* at it is not after it */
     rig_submit(rig, rig_fold(rig, 1, 1, 2, NULL, 1), 5);
     rig_submit(rig, rig_fold(rig, 2, 1, 2, NULL, 1), 6);
+    rig_submit(rig, rig_fold(rig, 3, 1, 2, NULL, 1), 7);
     rig_flush(rig, 10);
-    sql_is(rig->db, "t f",
+    sql_is(rig->db, "t f f",
            "SELECT string_agg(after_deadline::text, ' ' ORDER BY attempt_id) FROM "
            "(SELECT attempt_id, CASE WHEN after_deadline THEN 't' ELSE 'f' END AS after_deadline "
            "FROM submissions) s");
@@ -291,6 +293,18 @@ static void test_recall(void **state)
     assert_int_equal(o[3].outcome, OUTCOME_STALE);
     assert_false(bytes_present(o[3].reason));
     assert_true(o[3].committed_at_us > 1700000000000000);
+
+    /* A range of one record finds that one, in each of the tables. */
+    static const int64_t settled[] = { 5, 11, 12, 13, 19 };
+    for (size_t i = 0; i < 5; i++)
+        for (int64_t from = settled[i] - 1; from <= settled[i] + 1; from++) {
+            ranges[0] = (struct recall_range){ { TOPIC_WRITES, 0 }, 1, from, from + 1 };
+            recall.range_count = 1;
+            assert_int_equal(rig_run(rig, &call), STORE_OK);
+            bool is_there = from == settled[i] || (from >= 11 && from <= 13);
+            assert_int_equal(recall.outcome_count, is_there);
+            assert_true(!is_there || recall.outcomes[0].offset == from);
+        }
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, open_claimed, rig_close)

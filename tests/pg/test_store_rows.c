@@ -101,14 +101,16 @@ static void test_fast_fold_merges(void **state)
     assert_int_equal(fold->prior_version, 1);
     assert_int_equal(fold->revision, 2);
     assert_uuid(&fold->exam_id, rig_uuid('e', 1));
+    sql_ok(rig->db, "UPDATE attempt_rows SET updated_at = '2001-01-01', revision = revision + 1");
     rig_plan(rig, 2, 3);
     fold = rig_fold(rig, 1, 4, 5, "{\"q1\":null,\"q2\":{\"y\":null},\"q3\":[]}", 1);
     fold->auto_save_data = BYTES("{\"progress\":50}");
     rig_flush(rig, 1);
     assert_true(fold->written);
+    sql_is(rig->db, "t", "SELECT updated_at > '2020-01-01' FROM attempts");
     sql_is(rig->db, "{\"q2\": {\"y\": null}, \"q3\": []}", "SELECT answers FROM attempts");
     flush_fold(rig, 3, 5, 6, NULL, 1);
-    sql_is(rig->db, "{\"progress\": 50}|{\"q2\": {\"y\": null}, \"q3\": []}|6|4",
+    sql_is(rig->db, "{\"progress\": 50}|{\"q2\": {\"y\": null}, \"q3\": []}|6|5",
            "SELECT concat_ws('|', auto_save_data, answers, version, revision) FROM attempts");
     sql_is(rig->db, "0", "SELECT count(*) FROM foreign_changes");
 }
@@ -424,9 +426,10 @@ static void test_write_makes_fills_and_folds(void **state)
     struct rig *rig = *state;
     /* A save whose start has not come: a row without one, and the save on it. */
     write_plan(rig, 0);
-    rig->plan.new_row_count = 2;
+    rig->plan.new_row_count = 3;
     rig->plan.new_rows[0] = (struct start_row){ .attempt_id = rig_uuid('a', 1) };
     rig->plan.new_rows[1] = *rig_start(rig, 2, 4);
+    rig->plan.new_rows[2] = (struct start_row){ .attempt_id = rig_uuid('a', 3) };
     rig->plan.start_count = 0;
     name_exam(rig, 2, 4);
     rig_fold(rig, 1, 1, 4, "{\"q\":1}", 1);
@@ -441,25 +444,31 @@ static void test_write_makes_fills_and_folds(void **state)
     rig_ok(rig, STORE_CLOSE);
     sql_is(rig->db, "1", "SELECT count(*) FROM exams");
 
-    /* It submits, still without a start: nobody knows the deadline. */
+    /* It submits, still without a start: nobody knows the deadline. So does a third. */
     rig_plan(rig, 1, 2);
     rig_submit(rig, rig_fold(rig, 1, 4, 5, NULL, 1), 1);
+    rig_submit(rig, rig_fold(rig, 3, 1, 2, NULL, 1), 2);
     rig_flush(rig, 1);
-    sql_is(rig->db, NULL, "SELECT after_deadline FROM submissions");
+    sql_is(rig->db, "2", "SELECT count(*) FROM submissions WHERE after_deadline IS NULL");
 
-    /* The start comes at last, with a deadline that had passed. */
+    /* The starts come at last, with a deadline that had passed, and one that was just met. */
+    sql_ok(rig->db, "UPDATE attempt_rows SET updated_at = '2001-01-01', revision = revision + 1");
     write_plan(rig, 2);
-    rig->plan.fill_count = 1;
+    rig->plan.fill_count = 2;
     rig->plan.fills[0] = *rig_start(rig, 1, 9);
     rig->plan.fills[0].started.deadline_at_us = 1800000900000000;
+    rig->plan.fills[1] = *rig_start(rig, 3, 9);
+    rig->plan.fills[1].started.deadline_at_us = 1800001000000000;
     rig->plan.start_count = 0;
     name_exam(rig, 1, 9);
     rig_ok(rig, STORE_OPEN);
     rig_ok(rig, STORE_WRITE);
     assert_true(rig->plan.fills[0].done);
-    assert_int_equal(rig->plan.fills[0].revision, 4);
+    assert_int_equal(rig->plan.fills[0].revision, 5);
     rig_ok(rig, STORE_CLOSE);
-    sql_is(rig->db, "t", "SELECT after_deadline FROM submissions");
+    sql_is(rig->db, "2", "SELECT count(*) FROM attempts WHERE updated_at > '2020-01-01'");
+    sql_is(rig->db, "true false",
+           "SELECT string_agg(after_deadline::text, ' ' ORDER BY attempt_id) FROM submissions");
     sql_is(rig->db, "e0000000-0000-4000-8000-000000000009|5|submitted",
            "SELECT concat_ws('|', exam_id, version, status) FROM attempts WHERE id = " A1);
     sql_is(rig->db, "0", "SELECT count(*) FROM foreign_changes");
@@ -569,6 +578,19 @@ static void test_activity_is_stored_once(void **state)
            "SELECT concat_ws('|', count(*), count(*) FILTER (WHERE payload IS NULL), "
            "min(occurred_at) AT TIME ZONE 'UTC', max(occurred_at) AT TIME ZONE 'UTC') "
            "FROM activity_events");
+    /* A flush that was undone has stored nothing, and the next try may find others' work. */
+    rig_plan(rig, 3, 4);
+    add_activity(rig, 11, now);
+    add_activity(rig, 12, now);
+    rig_ok(rig, STORE_OPEN);
+    rig_ok(rig, STORE_UNDO);
+    sql_ok(rig->db, "INSERT INTO activity_events (event_id, attempt_id, event_type, occurred_at) "
+                    "SELECT 'd0000000-0000-4000-8000-000000000012', attempt_id, event_type, "
+                    "occurred_at FROM activity_events WHERE event_id = "
+                    "'d0000000-0000-4000-8000-000000000009'");
+    rig_flush(rig, 1);
+    assert_true(rig->activities[0].stored);
+    assert_false(rig->activities[1].stored);
 }
 
 /* Many events are inserted as if all were new; when some are not, the rest of the flush stands. */

@@ -274,6 +274,13 @@ static void test_poison_is_refused_by_its_save(void **state)
         version++;
     }
     sql_is(rig->db, "{\"a\": 1}", "SELECT answers FROM attempts");
+    for (size_t i = 0; i < 2; i++) { /* what only jsonb refuses, in auto_save_data */
+        rig_plan(rig, 8, 9);
+        rig_fold(rig, 1, version, version + 1, NULL, 1)->auto_save_data =
+            bytes_of(poisons[i].patch);
+        rig_fails(rig, STORE_OPEN, ERR_REJECT, poisons[i].sqlstate);
+        rig_ok(rig, STORE_UNDO);
+    }
 }
 
 /* ------------------------------------------------------- what decode() accepts, jsonb accepts */
