@@ -158,14 +158,19 @@ static bool read_secret(const char *path, const char *origin, enum conf_rank ran
                        strerror(errno));
     size_t len = fread(ret, 1, size - 1, file);
     bool whole = fgetc(file) == EOF && !ferror(file);
+    int failure = ferror(file) ? errno : 0;
     (void)fclose(file);
     while (len > 0 && (ret[len - 1] == '\n' || ret[len - 1] == '\r'))
         len--;
     ret[len] = '\0';
+    const char *found = failure != 0 ? strerror(failure)
+                        : !whole     ? "it holds more"
+                        : len == 0   ? "it is empty"
+                                     : "it holds a zero byte";
     if (!whole || strlen(ret) != len || len == 0)
         return err_set(err, ERR_HALT, code_of(rank),
-                       "%s (%s) should hold one secret of at most %zu bytes", path, origin,
-                       size - 2);
+                       "%s (%s) should hold one secret of at most %zu bytes: %s", path, origin,
+                       size - 2, found);
     return true;
 }
 

@@ -106,6 +106,18 @@ static void test_a_trouble_is_told_once_in_a_while(void **state)
     assert_false(kafka_troubles_take(&troubles, &told));
 }
 
+/* The library's words for an answer of another server tell people to raise a buffer. */
+static void test_a_reason_leads_nobody_astray(void **state)
+{
+    (void)state;
+    const char *reason = kafka_error_reason("db:5432/bootstrap: Receive failed: Invalid response "
+                                            "size 1157627904 (0..100000000): increase "
+                                            "receive.message.max.bytes");
+    assert_null(strstr(reason, "increase"));
+    assert_non_null(strstr(reason, "does not speak Kafka"));
+    assert_string_equal(kafka_error_reason("Connection refused"), "Connection refused");
+}
+
 /* A thousand partitions in trouble fill no memory; the first ones are told. */
 static void test_troubles_are_bounded(void **state)
 {
@@ -132,6 +144,7 @@ int main(void)
         cmocka_unit_test(test_an_error_carries_the_name_of_its_code),
         cmocka_unit_test(test_no_code_is_a_failure_all_the_same),
         cmocka_unit_test(test_a_trouble_is_told_once_in_a_while),
+        cmocka_unit_test(test_a_reason_leads_nobody_astray),
         cmocka_unit_test(test_troubles_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -361,6 +361,7 @@ static void note(void *self, const struct note *note)
     trace(rig, &note->number, sizeof note->number);
     if (note->kind == NOTE_ISOLATED)
         rig->isolated = note->number;
+    rig->answers += note->kind == NOTE_ANSWERS;
     if (note->kind == NOTE_HALTED) {
         rig->halts++;
         rig->halt_err = *note->err;

@@ -72,6 +72,7 @@ struct engine_rig {
 
     int64_t isolated; /* the offset of the last record that was found to be refused */
     unsigned halts;
+    unsigned answers;    /* notes that what was tried again has gone well */
     struct err halt_err; /* of the last one */
 };
 

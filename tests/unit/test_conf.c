@@ -184,6 +184,9 @@ static void test_conf_refusals(void **state)
     check_refused("-X", CONF_ERR_USAGE, "property=value");
     check_refused("--config /nowhere/at/all", CONF_ERR_CONFIG, "/nowhere/at/all");
     check_refused("--secret-file /nowhere/at/all", CONF_ERR_USAGE, "/nowhere/at/all");
+    check_refused("--secret-file /dev/null", CONF_ERR_USAGE, "it is empty");
+    check_refused("--secret-file /dev/zero", CONF_ERR_USAGE, "it holds more");
+    check_refused("--secret-file /tmp", CONF_ERR_USAGE, "Is a directory");
     (void)setenv("T_LINGER_MS", "99999999999999999999", 1);
     check_refused("", CONF_ERR_CONFIG, "(environment T_LINGER_MS)");
 }

@@ -723,6 +723,25 @@ static void test_a_slow_database_gets_larger_batches(void **state)
     assert_in_range(log_of(rig, TOPIC_WRITES)->end - log_of(rig, TOPIC_WRITES)->next, 0, 700);
 }
 
+/* Whoever is told of a retry is told of its end, once; a race that is no failure is one, too. */
+static void test_a_retry_has_an_end(void **state)
+{
+    static const char *const codes[] = { "40P01", "race" };
+    struct engine_rig *rig = *state;
+    log_of(rig, TOPIC_WRITES)->end = 10;
+    engine_rig_start(rig);
+    engine_rig_run(rig, 1000);
+    assert_int_equal(rig->answers, 0);
+    for (unsigned i = 0; i < 2; i++) {
+        rig->fails[STORE_OPEN] = 1;
+        err_set(&rig->err[STORE_OPEN], ERR_RETRY, codes[i], "a toy fails");
+        drip(rig, TOPIC_WRITES, 10, 300);
+        assert_int_equal(rig->answers, i + 1);
+    }
+    engine_rig_run(rig, 5000);
+    assert_int_equal(log_of(rig, TOPIC_WRITES)->published, 30);
+}
+
 /* While the breaker is open nothing is read, and nothing more is kept. */
 static void test_an_open_breaker_needs_no_more_memory(void **state)
 {
@@ -882,6 +901,7 @@ int main(void)
         TEST(test_a_submit_does_not_wait_for_a_backlog),
         TEST(test_the_batch_of_a_submit_is_cut),
         TEST(test_a_slow_database_gets_larger_batches),
+        TEST(test_a_retry_has_an_end),
         TEST(test_an_open_breaker_needs_no_more_memory),
         TEST(test_races_do_not_open_the_breaker),
         TEST(test_probes_are_never_further_apart_than_set),

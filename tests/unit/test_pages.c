@@ -19,6 +19,8 @@ static struct settings settings = { .topics = { "attempt.writes", "attempt.activ
                                     .invalidations_topic = "cache.invalidations",
                                     .outcomes_topic = "attempt.outcomes" };
 
+static enum breaker_state breaker;
+
 static json_t *make_status(const char *halt, bool connected)
 {
     struct partition_status partitions[] = {
@@ -37,7 +39,8 @@ static json_t *make_status(const char *halt, bool connected)
                                     .flush_ms_buckets = { 1, 0, 2 },
                                     .flush_ms_sum = 500,
                                     .last_flush_ms_ago = -1,
-                                    .connected = connected };
+                                    .connected = connected,
+                                    .breaker = breaker };
     json_t *views = json_pack("[{s:s, s:i, s:i}]", "view", "exam_attempt_stats", "refreshes", 2,
                               "last_duration_ms", 1500);
     json_t *balances =
@@ -114,6 +117,19 @@ static void test_pages_ready(void **state)
     assert_non_null(strstr(ready(NULL, false, false), "no connection to the database"));
 }
 
+/* A full disk answers, and takes nothing. */
+static void test_pages_who_cannot_write_is_not_ready(void **state)
+{
+    (void)state;
+    breaker = BREAKER_OPEN;
+    assert_non_null(
+        strstr(ready(NULL, true, false), "cannot write to the database (breaker open)"));
+    breaker = BREAKER_PROBING;
+    assert_non_null(strstr(ready(NULL, true, false), "breaker probing"));
+    breaker = BREAKER_CLOSED;
+    assert_string_equal(ready(NULL, true, true), "ok\n");
+}
+
 static void test_pages_a_worker_that_never_reported_is_not_ready(void **state)
 {
     (void)state;
@@ -169,6 +185,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pages_ready),
+        cmocka_unit_test(test_pages_who_cannot_write_is_not_ready),
         cmocka_unit_test(test_pages_a_worker_that_never_reported_is_not_ready),
         cmocka_unit_test(test_pages_metrics),
         cmocka_unit_test(test_pages_lag_is_behind_all_that_is_known_of_the_log),

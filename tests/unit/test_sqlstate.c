@@ -137,6 +137,28 @@ static void test_sqlstate_in_a_connect_message(void **state)
     assert_string_equal(found, "same");
 }
 
+static void test_advice_names_the_setting_or_the_command(void **state)
+{
+    (void)state;
+    static const char *const pairs[][2] = {
+        { "28P01", "password in DATABASE_URL" }, { "3D000", "name of the database" },
+        { "42501", "'attemptd doctor'" },        { "42703", "'attemptd migrate status'" },
+        { "53300", "max_connections" },          { "53100", "disk" },
+        { "55P03", "pg_blocking_pids" },         { "57014", "pg_stat_activity" },
+        { SQLSTATE_READ_ONLY, "is a standby" },  { "XX001", "damaged" },
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        const char *advice = sqlstate_advice(pairs[i][0]);
+        assert_non_null(advice);
+        assert_non_null(strstr(advice, pairs[i][1]));
+    }
+    static const char *const none[] = { "", "connect", "23514", "57P01", "_TRANSPORT" };
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
+        assert_null(sqlstate_advice(none[i]));
+    assert_true(sqlstate_is_read_only("connection to server failed: session is read-only"));
+    assert_false(sqlstate_is_read_only("Connection refused"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +166,7 @@ int main(void)
         cmocka_unit_test(test_sqlstate_every_rule_is_expected_somewhere),
         cmocka_unit_test(test_sqlstate_absent),
         cmocka_unit_test(test_sqlstate_in_a_connect_message),
+        cmocka_unit_test(test_advice_names_the_setting_or_the_command),
     };
     return cmocka_run_group_tests_name("sqlstate", tests, NULL, NULL);
 }

@@ -77,8 +77,9 @@ int doctor_command(const struct settings *settings, int argc, char **argv)
     if (!findings_init(&findings))
         return document_no_memory("doctor");
     check_settings(&findings, settings);
-    doctor_database(&findings, settings, fix);
-    doctor_kafka(&findings, settings, fix);
+    json_t *ledger = doctor_database(&findings, settings, fix);
+    doctor_kafka(&findings, settings, ledger, fix);
+    json_decref(ledger);
     int shown = EX_OK;
     if (!findings.whole)
         shown = document_no_memory("doctor");

@@ -10,8 +10,12 @@
 int doctor_command(const struct settings *settings, int argc, char **argv);
 extern const char doctor_help[];
 
-/* The two halves. With `fix` they create what is missing. */
-void doctor_database(struct findings *findings, const struct settings *settings, bool fix);
-void doctor_kafka(struct findings *findings, const struct settings *settings, bool fix);
+/*
+ * The two halves. With `fix` they create what is missing. The first returns what the ledger knows
+ * of the logs (the caller's; NULL when it cannot be read), which the second compares with them.
+ */
+json_t *doctor_database(struct findings *findings, const struct settings *settings, bool fix);
+void doctor_kafka(struct findings *findings, const struct settings *settings, const json_t *ledger,
+                  bool fix);
 
 #endif

@@ -1,3 +1,4 @@
+#include "common/embedded.h"
 #include "worker/commands/doctor.h"
 #include "worker/commands/document.h"
 #include "worker/commands/facts.h"
@@ -93,6 +94,33 @@ static void check_grants(struct findings *findings, struct pg_client *client)
     json_decref(missing);
 }
 
+/* Tables that were changed by hand carry all their migrations, and are no use all the same. */
+static void check_statements(struct findings *findings, struct pg_client *client)
+{
+    struct err err, first = { 0 };
+    int count = 0, refused = 0;
+    for (const struct embedded_file *f = statements_embedded; f->name != NULL; f++) {
+        if (strncmp(f->name, "store_", 6) != 0 && strncmp(f->name, "housekeeper_", 12) != 0)
+            continue;
+        count++;
+        if (pg_client_prepare(client, f->name, &err))
+            continue;
+        if (refused++ == 0)
+            first = err;
+        if (err.action == ERR_LOST)
+            break;
+    }
+    if (refused > 0)
+        finding_add(findings, FINDING_FAIL, AREA,
+                    "undo what was changed by hand in the schema; until then a worker halts "
+                    "(reason=schema)",
+                    "the tables are not as the migrations made them: of a worker's %d statements "
+                    "PostgreSQL refuses %d, the first because of: %s",
+                    count, refused, first.text);
+    else
+        finding_add(findings, FINDING_OK, AREA, NULL, "the tables fit a worker's statements");
+}
+
 struct tally {
     int pending, changed, unknown, applied;
     int64_t newest; /* applied */
@@ -150,7 +178,8 @@ static bool check_schema(struct findings *findings, struct pg_client *client, bo
     else if (tally.pending > 0 && fix)
         usable = apply(findings, client);
     else if (tally.pending > 0)
-        finding_add(findings, FINDING_FAIL, AREA, "run 'attemptd migrate up' or doctor --fix",
+        finding_add(findings, FINDING_FAIL, AREA,
+                    "run 'attemptd migrate up', or 'attemptd doctor --fix'",
                     "%d of %zu migrations are not applied", tally.pending, list.count);
     else
         usable = true;
@@ -185,14 +214,15 @@ static void check_outcome_settings(struct findings *findings, const json_t *ledg
     }
 }
 
-static void check_ledger(struct findings *findings, struct pg_client *client,
-                         const struct settings *settings)
+/* Returns its partitions. */
+static json_t *check_ledger(struct findings *findings, struct pg_client *client,
+                            const struct settings *settings)
 {
     struct err err;
     json_t *ledger = facts_from_database(client, "doctor_ledger.sql", NULL, 0, &err);
     if (ledger == NULL) {
         finding_add(findings, FINDING_FAIL, AREA, NULL, "%s", err.text);
-        return;
+        return NULL;
     }
     check_outcome_settings(findings, ledger, settings);
     if (document_number(ledger, "without_start") > 0)
@@ -204,13 +234,20 @@ static void check_ledger(struct findings *findings, struct pg_client *client,
                     "%lld dead letters are open", document_number(ledger, "open_letters"));
     size_t i;
     const json_t *view;
-    json_array_foreach(json_object_get(ledger, "failing_views"), i, view) finding_add(
-        findings, FINDING_WARN, AREA, "see last_error in view_schedules, and 'attemptd refresh'",
-        "the last refresh of %s failed", json_string_value(view));
+    json_array_foreach(json_object_get(ledger, "failing_views"), i, view)
+    {
+        char next_step[256];
+        (void)snprintf(next_step, sizeof next_step, "mend it, then 'attemptd refresh %s'",
+                       text(view, "view"));
+        finding_add(findings, FINDING_WARN, AREA, next_step, "the last refresh of %s failed: %s",
+                    text(view, "view"), text(view, "error"));
+    }
+    json_t *partitions = json_incref(json_object_get(ledger, "partitions"));
     json_decref(ledger);
+    return partitions;
 }
 
-void doctor_database(struct findings *findings, const struct settings *settings, bool fix)
+json_t *doctor_database(struct findings *findings, const struct settings *settings, bool fix)
 {
     struct err err;
     struct pg_client *client = facts_connect(settings, false, &err);
@@ -219,16 +256,19 @@ void doctor_database(struct findings *findings, const struct settings *settings,
             finding_add(findings, FINDING_FAIL, AREA, NULL, "%s", err.text);
         else
             finding_unreachable(findings, AREA, err.text);
-        return;
+        return NULL;
     }
+    json_t *partitions = NULL;
     const char *params[] = { settings->schema };
     json_t *server = facts_from_database(client, "doctor.sql", params, 1, &err);
     if (server == NULL)
         finding_add(findings, FINDING_FAIL, AREA, NULL, "%s", err.text);
     else if (check_server(findings, server) && check_schema(findings, client, fix)) {
+        check_statements(findings, client);
         check_grants(findings, client);
-        check_ledger(findings, client, settings);
+        partitions = check_ledger(findings, client, settings);
     }
     json_decref(server);
     pg_client_free(client);
+    return partitions;
 }

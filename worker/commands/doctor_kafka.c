@@ -1,5 +1,6 @@
 #include "common/murmur2.h"
 #include "worker/commands/doctor.h"
+#include "worker/commands/document.h"
 #include "worker/commands/facts.h"
 #include "worker/commands/kafka_setup.h"
 #include "worker/commands/withheld.h"
@@ -18,6 +19,7 @@ struct examination {
     const struct settings *settings;
     const struct kafka_options *options;
     struct kafka_admin *admin;
+    const json_t *ledger; /* NULL when it is not known */
     int broker_count;
     bool fix;
 };
@@ -126,7 +128,8 @@ static int check_topic(struct examination *e, const char *topic, bool input)
     if (!t.exists && e->fix)
         return create(e, topic, input) ? (int)e->settings->partitions : 0;
     if (!t.exists) {
-        finding_add(e->findings, FINDING_FAIL, AREA, "create it, or run doctor --fix",
+        finding_add(e->findings, FINDING_FAIL, AREA,
+                    "create it, or run 'attemptd doctor --fix --partitions N'",
                     "topic %s does not exist", topic);
         return 0;
     }
@@ -180,6 +183,32 @@ static bool check_log(struct examination *e, const char *topic, int32_t partitio
     return true;
 }
 
+/* A worker halts where the ledger would read on outside of the log. */
+static void check_position(struct examination *e, const char *topic, int32_t partition,
+                           const struct kafka_log_ends *log)
+{
+    size_t i;
+    const json_t *row;
+    json_array_foreach(e->ledger, i, row)
+    {
+        long long next = document_number(row, "next_offset");
+        if (strcmp(document_text(row, "topic", ""), topic) != 0 ||
+            document_number(row, "partition") != partition ||
+            (next >= log->low && next <= log->high))
+            continue;
+        bool beyond = next > log->high;
+        char next_step[512];
+        (void)snprintf(next_step, sizeof next_step,
+                       "a worker halts here (reason=%s): bring the log back, or accept what it is "
+                       "now: 'attemptd accept-gap %s %d --reason WHY'",
+                       beyond ? "log_end" : "log_start", topic, (int)partition);
+        finding_add(e->findings, FINDING_FAIL, AREA, next_step,
+                    "the ledger reads %s[%d] on at offset %lld, but the log %s at %lld", topic,
+                    (int)partition, next, beyond ? "ends" : "begins",
+                    (long long)(beyond ? log->high : log->low));
+    }
+}
+
 /* Each log; and its last records show whether all producers agree on where keys belong. */
 static void check_logs(struct examination *e, const char *topic, int partition_count)
 {
@@ -189,6 +218,7 @@ static void check_logs(struct examination *e, const char *topic, int partition_c
         struct err err;
         if (!check_log(e, topic, p, &log))
             continue; /* a partition without a leader says nothing of the others */
+        check_position(e, topic, p, &log);
         int64_t from =
             log.stable - log.low > SAMPLE_RECORDS ? log.stable - SAMPLE_RECORDS : log.low;
         if (from < log.stable &&
@@ -240,7 +270,8 @@ static void check_all(struct examination *e)
         check_logs(e, e->settings->topics[TOPIC_ACTIVITY], activity);
 }
 
-void doctor_kafka(struct findings *findings, const struct settings *settings, bool fix)
+void doctor_kafka(struct findings *findings, const struct settings *settings, const json_t *ledger,
+                  bool fix)
 {
     struct kafka_setup setup;
     struct err err;
@@ -250,6 +281,7 @@ void doctor_kafka(struct findings *findings, const struct settings *settings, bo
                              .settings = settings,
                              .options = &setup.options,
                              .admin = kafka_admin_new(&setup.options, &err),
+                             .ledger = ledger,
                              .fix = fix };
     if (e.admin == NULL)
         finding_add(findings, FINDING_FAIL, AREA, NULL, "%s", err.text);

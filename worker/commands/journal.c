@@ -1,9 +1,15 @@
 #include "worker/commands/journal.h"
+#include "worker/postgres/sqlstate.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define SAME_TROUBLE_MS 10000
+#define SAME_TROUBLE_MS 60000
+#define NEW_TROUBLE_MS  10000 /* the same again, after all was well */
+
+static const char retrying[] = "PostgreSQL did not carry out a transaction; trying again";
+static const char unreachable[] = "no session with PostgreSQL; trying again";
+static const char open[] = "the database fails again and again: circuit breaker open";
 
 const char *halt_next_step(const char *reason)
 {
@@ -28,9 +34,10 @@ const char *halt_next_step(const char *reason)
         { "corrupt", "the broker gives what cannot be read: mend the log on the broker, or go on "
                      "behind it: 'attemptd accept-gap --skip-to OFFSET'" },
         { "data_errors",
-          "the database refuses too many records, so the fault is rather in the schema than in "
-          "them: mend what the error names; looked at again every minute. Where the records "
-          "themselves are bad, say so: 'attemptd dlq accept'" },
+          "the database refused two submits in a row, or more than twenty records in a minute, so the "
+          "fault is rather in the schema (a constraint, a trigger) than in them: mend what the "
+          "error names; looked at again every minute. Where the records themselves are bad, say "
+          "so: 'attemptd dlq accept'" },
         { "schema", "the tables or the rights are not as needed: 'attemptd migrate status', "
                     "'attemptd doctor'; looked at again every minute" },
     };
@@ -51,6 +58,17 @@ static const char *code_of(const struct err *err)
     return err == NULL ? NULL : err->code;
 }
 
+/* NULL when the words of the error say enough. */
+static const char *advice_of(const struct err *err)
+{
+    if (err == NULL)
+        return NULL;
+    if (strstr(err->text, "Too many open files") != NULL)
+        return "this process may not open as many files as it needs: raise its limit ('ulimit -n', "
+               "systemd's LimitNOFILE) to 1024 or more, and restart it";
+    return sqlstate_advice(err->code);
+}
+
 /*
  * True when this trouble was told a moment ago. If not, *ret_unsaid says how often it came since it
  * was told last.
@@ -68,7 +86,8 @@ static bool is_repeated(struct journal_log *journal, const char *message, const 
         if (journal->troubles[i].message == message && strcmp(journal->troubles[i].code, code) == 0)
             trouble = &journal->troubles[i];
     }
-    if (trouble != NULL && now - trouble->told_ms < SAME_TROUBLE_MS) {
+    int64_t quiet_ms = trouble != NULL && trouble->over ? NEW_TROUBLE_MS : SAME_TROUBLE_MS;
+    if (trouble != NULL && now - trouble->told_ms < quiet_ms) {
         trouble->unsaid++;
         return true;
     }
@@ -88,17 +107,51 @@ void journal_log_retry(struct journal_log *journal, const char *message, const s
         return;
     log_line(journal->log, LEVEL_WARN, message,
              FIELDS(FIELD_TEXT("error", text_of(err)), FIELD_TEXT("code", code_of(err)),
-                    FIELD_INT("next_try_ms", next_try_ms), FIELD_INT("unsaid", unsaid)));
+                    FIELD_INT("next_try_ms", next_try_ms), FIELD_INT("unsaid", unsaid),
+                    FIELD_TEXT("next_step", advice_of(err))));
+}
+
+/* Marks what was told under this message as over. True when there was any. */
+static bool is_over(struct journal_log *journal, const char *message)
+{
+    bool any = false;
+    for (size_t i = 0; i < journal->trouble_count && i < JOURNAL_TROUBLES; i++) {
+        struct journal_trouble *trouble = &journal->troubles[i];
+        bool meant = trouble->message == message;
+        any = any || (meant && !trouble->over);
+        trouble->over = trouble->over || meant;
+    }
+    return any;
+}
+
+void journal_log_over(struct journal_log *journal, const char *message, const char *end)
+{
+    if (is_over(journal, message))
+        log_line(journal->log, LEVEL_INFO, end, NULL);
+}
+
+/* "record at offset 77: ..." names the record that a brake has stopped at. */
+static void put_offset(char *out, size_t room, const struct err *err)
+{
+    long long offset = 0;
+    bool known = err != NULL && sscanf(err->text, "record at offset %lld:", &offset) == 1;
+    (void)(known ? snprintf(out, room, " %lld", offset) : snprintf(out, room, " OFFSET"));
 }
 
 /* The step with its command spelled out: the operator's word is about this partition. */
 static void put_next_step(char *out, size_t room, const char *reason, const char *topic,
-                          int32_t partition)
+                          int32_t partition, const struct err *err)
 {
-    static const struct {
+    char offset[32];
+    put_offset(offset, sizeof offset, err);
+    const struct {
         const char *name, *after;
-    } commands[] = { { "'attemptd accept-gap", "" }, { "'attemptd dlq accept", " OFFSET" } };
-    const char *step = halt_next_step(reason);
+    } commands[] = { { "'attemptd accept-gap", "" }, { "'attemptd dlq accept", offset } };
+    const char *step = halt_next_step(reason), *advice = advice_of(err);
+    if (strcmp(reason, "schema") == 0 && advice != NULL) {
+        (void)snprintf(out, room, "%s; looked at again every minute", advice);
+        return;
+    }
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         const char *found = strstr(step, commands[i].name);
         if (found == NULL)
@@ -117,7 +170,7 @@ static void log_halt(struct journal_log *journal, const struct note *note)
     const char *topic = journal->settings->topics[note->tp.topic];
     const char *reason = note->word == NULL ? "unknown" : note->word;
     char message[TOPIC_NAME_MAX + 128], next_step[TOPIC_NAME_MAX + 512];
-    put_next_step(next_step, sizeof next_step, reason, topic, note->tp.partition);
+    put_next_step(next_step, sizeof next_step, reason, topic, note->tp.partition, note->err);
     (void)snprintf(message, sizeof message, "halt topic=%s partition=%d reason=%s", topic,
                    note->tp.partition, reason);
     bool json = journal->log->form == LOG_FORM_JSON;
@@ -128,35 +181,49 @@ static void log_halt(struct journal_log *journal, const struct note *note)
                     FIELD_TEXT("next_step", next_step)));
 }
 
+/* One line for all that was told of the engine's session. */
+static void database_answers(struct journal_log *journal, const char *end)
+{
+    bool any = is_over(journal, retrying);
+    any = is_over(journal, unreachable) || any;
+    any = is_over(journal, open) || any;
+    if (any)
+        log_line(journal->log, LEVEL_INFO, end, NULL);
+}
+
 static void log_breaker(struct journal_log *journal, const struct note *note)
 {
-    static const char open[] = "the database fails again and again: circuit breaker open";
     uint64_t unsaid = 0;
-    if (strcmp(note->word, "closed") == 0)
-        log_line(journal->log, LEVEL_INFO, "the database answers again: circuit breaker closed",
-                 NULL);
-    else if (strcmp(note->word, "open") != 0)
+    if (strcmp(note->word, "closed") == 0) {
+        database_answers(journal, "the database answers again: circuit breaker closed");
+    } else if (strcmp(note->word, "open") != 0) {
         log_line(journal->log, LEVEL_DEBUG, "circuit breaker: probing", NULL);
-    else if (!is_repeated(journal, open, note->err, &unsaid))
+    } else if (!is_repeated(journal, open, note->err, &unsaid)) {
+        const char *advice = advice_of(note->err);
+        char next_step[512];
+        (void)snprintf(next_step, sizeof next_step,
+                       "nothing is read meanwhile, nothing is lost, and it is tried again by "
+                       "itself. What to do: %s",
+                       advice != NULL ? advice
+                                      : "look at PostgreSQL and the way to it, 'attemptd doctor'");
         log_line(journal->log, LEVEL_ERROR, open,
                  FIELDS(FIELD_TEXT("error", text_of(note->err)),
                         FIELD_TEXT("code", code_of(note->err)), FIELD_INT("unsaid", unsaid),
-                        FIELD_TEXT("next_step",
-                                   "nothing is read until it answers, and nothing is lost; it is "
-                                   "tried again by itself. Look at PostgreSQL and the way to it: "
-                                   "'attemptd doctor'")));
+                        FIELD_TEXT("next_step", next_step)));
+    }
 }
 
 static void log_isolated(struct journal_log *journal, const struct note *note)
 {
-    log_line(journal->log, LEVEL_WARN, "the database refuses a record; it is dead-lettered",
+    log_line(journal->log, LEVEL_WARN,
+             "the database refuses a record: it becomes a dead letter in the same transaction",
              FIELDS(FIELD_TEXT("topic", journal->settings->topics[note->tp.topic]),
                     FIELD_INT("partition", note->tp.partition), FIELD_INT("offset", note->number),
                     FIELD_TEXT("error", text_of(note->err)), FIELD_TEXT("code", code_of(note->err)),
                     FIELD_TEXT("next_step",
-                               "the others go on; look at it with 'attemptd dlq list --reason "
-                               "constraint', and send it again with 'attemptd dlq replay' once the "
-                               "cause is mended")));
+                               "the others go on, unless a halt line follows; look at it with "
+                               "'attemptd dlq list --reason constraint', and send it again with "
+                               "'attemptd dlq replay' once the cause is mended")));
 }
 
 static void log_resolved(struct journal_log *journal, const struct note *note)
@@ -180,6 +247,12 @@ static void log_partition(struct journal_log *journal, enum log_level level, con
                     FIELD_INT("offset", note->number), FIELD_TEXT("reason", note->word),
                     FIELD_TEXT("error", text_of(note->err)),
                     FIELD_TEXT("code", code_of(note->err))));
+}
+
+/* Nothing was sent: there is no session, or none with what a worker needs. */
+static bool is_connect(const struct err *err)
+{
+    return err != NULL && strncmp(err->text, "cannot connect", 14) == 0;
 }
 
 /* Once, instead of a halt line for each partition: this ends the process. */
@@ -221,8 +294,11 @@ static void note_line(void *self, const struct note *note)
             FIELDS(FIELD_INT("records", note->number), FIELD_INT("took_ms", note->duration_ms)));
         return;
     case NOTE_RETRYING:
-        journal_log_retry(journal, "PostgreSQL did not carry out a transaction; trying again",
-                          note->err, note->number);
+        journal_log_retry(journal, is_connect(note->err) ? unreachable : retrying, note->err,
+                          note->number);
+        return;
+    case NOTE_ANSWERS:
+        database_answers(journal, "the database carries out what was tried again");
         return;
     case NOTE_RESOLVED:
         log_resolved(journal, note);
@@ -246,8 +322,14 @@ void journal_log_trouble(struct journal_log *journal, const char *what, const st
     if (err->action == ERR_BUG && strcmp(err->code, "fatal") == 0)
         journal->client_finished = true;
     bool bad = err->action == ERR_BUG || err->action == ERR_HALT;
-    log_line(journal->log, bad ? LEVEL_ERROR : LEVEL_WARN, err->text,
-             FIELDS(FIELD_TEXT("from", what), FIELD_TEXT("code", err->code)));
+    bool good = err->action == ERR_NONE;
+    log_line(journal->log,
+             bad    ? LEVEL_ERROR
+             : good ? LEVEL_INFO
+                    : LEVEL_WARN,
+             err->text,
+             FIELDS(FIELD_TEXT("from", what), FIELD_TEXT("code", good ? NULL : err->code),
+                    FIELD_TEXT("next_step", advice_of(err))));
 }
 
 void journal_log_init(struct journal_log *journal, const struct log *log,

@@ -1,7 +1,8 @@
 /*
  * The engine's notes as log lines for people, each with what to do next where there is something.
  *
- * The same trouble again and again (a database that stays away) is one line every ten seconds.
+ * The same trouble again and again (a database that stays away) is one line a minute, and when it
+ * is over, that is one, too.
  */
 #ifndef WORKER_COMMANDS_JOURNAL_H
 #define WORKER_COMMANDS_JOURNAL_H
@@ -18,6 +19,7 @@ struct journal_trouble {
     char code[32];
     int64_t told_ms;
     uint64_t unsaid; /* how often it came since */
+    bool over;       /* all was well since: what comes now is told sooner */
 };
 
 struct journal_log {
@@ -38,10 +40,13 @@ struct journal journal_log_port(struct journal_log *journal);
 /* For adapters that tell of trouble outside the engine; `what` names them. */
 void journal_log_trouble(struct journal_log *journal, const char *what, const struct err *err);
 
-/* Trouble that is tried again; the same trouble is told at most every ten seconds. `message` is a
- * literal. */
+/* Trouble that is tried again; the same trouble is told at most once a minute, or every ten seconds
+ * when it was over in between. `message` is a literal. */
 void journal_log_retry(struct journal_log *journal, const char *message, const struct err *err,
                        int64_t next_try_ms);
+
+/* That trouble is over: told when it was told itself. `message` as above. */
+void journal_log_over(struct journal_log *journal, const char *message, const char *end);
 
 /* What an operator does about a halted partition: one sentence for each reason of DESIGN 1.7. */
 const char *halt_next_step(const char *reason);

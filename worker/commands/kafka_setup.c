@@ -49,10 +49,11 @@ static bool finds_brokers(struct kafka_admin *admin, const char *address, int ti
     struct err why;
     struct kafka_cluster cluster;
     if (!kafka_admin_cluster(admin, timeout_ms, &cluster, &why))
-        return err_set(err, why.action, why.code,
-                       "nothing from Kafka at %.80s (%.100s): is KAFKA_BOOTSTRAP_SERVERS right and "
-                       "the broker up?",
-                       address, why.text);
+        return err_set(
+            err, why.action, why.code,
+            "nothing from Kafka at %.60s: %.130s; is KAFKA_BOOTSTRAP_SERVERS right and the "
+            "broker up?",
+            address, why.text);
     if (cluster.broker_count == 0)
         return err_set(
             err, ERR_RETRY, "no_brokers",

@@ -5,6 +5,7 @@
 #include "worker/kafka/kafka_publisher.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -83,6 +84,8 @@ bool memory_plan(const struct settings *settings, const struct kafka_options *ka
 {
     size_t partitions = 0;
     if (!count_partitions(kafka, &partitions, err)) {
+        if (err->action == ERR_HALT && strcmp(err->code, "property") == 0)
+            return false; /* waiting mends no setting */
         log_line(
             log, LEVEL_WARN, "Kafka does not answer yet; waiting for it",
             FIELDS(FIELD_TEXT("brokers", settings->kafka_brokers), FIELD_TEXT("error", err->text)));
@@ -112,7 +115,7 @@ bool memory_plan(const struct settings *settings, const struct kafka_options *ka
             enough = floor + BATCH_PARTS * batch_min;
         return err_set(err, ERR_HALT, "memory",
                        "ATTEMPTD_MEMORY_MB=%lld is too small: %zu partitions for each of %zu "
-                       "workers need at least %zu",
+                       "workers need at least %zu: set that, or more",
                        (long long)settings->memory_mb, ours, workers, (enough + MB - 1) / MB);
     }
     ret->batch_bytes = batch;

@@ -142,6 +142,8 @@ static void warn_of_loss(const struct migration *migration)
         if (!at)
             break;
         at += strlen(drop);
+        if (*at == '%')
+            continue; /* a text for format(), inside a function: the name comes later */
         (void)fprintf(stderr, "%s%.*s", separator[0] ? separator : "this deletes the rows of ",
                       (int)strcspn(at, "; \n"), at);
         separator = ", ";

@@ -89,6 +89,9 @@ static void refresh_one(struct job *job, const char *view)
         return;
     }
     facts_explain_missing(&err, pg_client_schema(job->client));
+    const struct err why = err;
+    if (why.action != ERR_REJECT) /* that names it */
+        (void)err_set(&err, why.action, why.code, "%.60s: %s", view, why.text);
     job->code = command_fail("refresh", &err);
     if (job->json) {
         json_t *item =
@@ -120,6 +123,7 @@ static int parse(int argc, char **argv, struct job *ret)
         { 0 },
     };
     int option;
+    opterr = 0;
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'j')
             ret->json = true;
@@ -128,7 +132,7 @@ static int parse(int argc, char **argv, struct job *ret)
         else if (option == 's')
             ret->if_stale = true;
         else
-            return command_usage("refresh", "this option is not known");
+            return command_usage("refresh", "there is no option '%s'", argv[optind - 1]);
     }
     return EX_OK;
 }

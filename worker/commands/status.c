@@ -173,7 +173,8 @@ static void show_concern(const json_t *row)
 {
     long long next = document_number(row, "next_offset"), end = document_number(row, "log_end"),
               low = document_number(row, "log_start"), idle_s = document_number(row, "idle_s"),
-              stable = document_number(row, "stable_end");
+              stable = document_number(row, "stable_end"),
+              untold = next - document_number(row, "published_offset");
     const char *topic = text(row, "topic");
     long long partition = document_number(row, "partition");
     if (next > end)
@@ -188,12 +189,17 @@ static void show_concern(const json_t *row)
         show_withheld(topic, partition, stable, end);
     else if (next < end && json_object_get(row, "owner") == NULL)
         (void)printf("!  %s %lld: %lld records wait, and no worker has ever had it: does one "
-                     "run?\n",
+                     "run, and what does its log say?\n",
                      topic, partition, end - next);
     else if (next < end && idle_s > IDLE_MAX_S)
         (void)printf("!  %s %lld: %lld records wait, and nothing was settled for %lld s; worker %s "
                      "had it last: does it run, and what does its log say?\n",
                      topic, partition, end - next, idle_s, text(row, "owner"));
+    else if (json_object_get(row, "owner") != NULL && untold > 0 && idle_s > IDLE_MAX_S)
+        (void)printf("!  %s %lld: %lld records are settled, but caches and producers have not been "
+                     "told: does a worker run, and are the topics of invalidations and outcomes "
+                     "there ('attemptd doctor')?\n",
+                     topic, partition, untold);
 }
 
 static void show_concerns(const json_t *database)
@@ -273,7 +279,9 @@ static void show_topics(const json_t *topics)
             (void)printf("topic     %s: %lld partitions, %lld records\n", text(topic, "topic"),
                          document_number(topic, "partitions"), document_number(topic, "records"));
         else
-            (void)printf("topic     %s does not exist\n", text(topic, "topic"));
+            (void)printf("!  topic %s does not exist: 'attemptd doctor --fix --partitions N' makes "
+                         "it\n",
+                         text(topic, "topic"));
     }
 }
 

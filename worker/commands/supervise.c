@@ -273,6 +273,25 @@ static bool others_live(const struct supervisor *s, const struct child *child)
     return false;
 }
 
+/* Nothing is lost by an end like these; what to look into if nobody meant it. */
+static const char *restart_advice(int signal_number)
+{
+    switch (signal_number) {
+    case SIGKILL:
+        return "if nobody killed it, the system did for its memory (see the kernel's log): lower "
+               "ATTEMPTD_MEMORY_MB, or give it more";
+    case SIGSEGV:
+    case SIGBUS:
+    case SIGABRT:
+    case SIGFPE:
+    case SIGILL:
+        return "this is a bug: keep the core file and the lines before this one, and report it; if "
+               "it comes again at once, a record may cause it";
+    default:
+        return NULL;
+    }
+}
+
 /* A worker has ended by itself or by somebody's hand, while nobody wanted an end. */
 static void plan_restart(struct supervisor *s, struct child *child, int how)
 {
@@ -286,7 +305,8 @@ static void plan_restart(struct supervisor *s, struct child *child, int how)
     child->restart_ms = now + wait_ms;
     s->restarts++;
     log_line(s->options->log, LEVEL_WARN, "worker ended; it will be started again",
-             FIELDS(FIELD_INT("worker", child->index),
+             FIELDS(FIELD_TEXT("next_step", restart_advice(killed ? WTERMSIG(how) : 0)),
+                    FIELD_INT("worker", child->index),
                     FIELD_TEXT("signal", killed ? strsignal(WTERMSIG(how)) : NULL),
                     FIELD_INT("exit_code", killed ? 128 + WTERMSIG(how) : WEXITSTATUS(how)),
                     FIELD_INT("next_try_ms", wait_ms)));

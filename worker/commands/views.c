@@ -72,12 +72,17 @@ static json_t *find_balance(struct views *views, const struct housekeeper_note *
 static void weigh(struct views *views, const struct housekeeper_note *note)
 {
     json_t *balance = find_balance(views, note);
+    bool differed = json_integer_value(json_object_get(balance, "difference")) != 0;
     if (balance != NULL)
         (void)json_object_set_new(balance, "difference", json_integer(note->number));
-    if (note->number == 0)
-        return;
     char topic[256];
     (void)snprintf(topic, sizeof topic, "%.*s", BYTES_FMT(note->name));
+    if (note->number == 0 && differed)
+        log_line(views->journal->log, LEVEL_INFO,
+                 "conservation holds again: the ledger's counters and the tables of outcomes agree",
+                 FIELDS(FIELD_TEXT("topic", topic), FIELD_INT("partition", note->partition)));
+    if (note->number == 0)
+        return;
     log_line(views->journal->log, LEVEL_ERROR,
              "conservation is broken: the ledger's counters and the tables of outcomes differ",
              FIELDS(FIELD_TEXT("topic", topic), FIELD_INT("partition", note->partition),
@@ -97,6 +102,19 @@ static void log_note(struct views *views, enum log_level level, const char *mess
                     FIELD_INT("number", note->number), FIELD_INT("took_ms", note->duration_ms),
                     FIELD_TEXT("error", note->err == NULL ? NULL : note->err->text),
                     FIELD_TEXT("code", note->err == NULL ? NULL : note->err->code)));
+}
+
+/* What is not done meanwhile; events are not concerned. */
+static const char *failing_job(const struct housekeeper_note *note)
+{
+    static const char news[] = "changes made by SQL cannot be looked for, so caches do not hear of "
+                               "them yet; trying again";
+    static const char views[] = "views cannot be refreshed by their schedule; trying again";
+    static const char partitions[] = "partitions of activity_events cannot be made or dropped; "
+                                     "trying again";
+    return bytes_equal(note->name, BYTES("news"))    ? news
+           : bytes_equal(note->name, BYTES("views")) ? views
+                                                     : partitions;
 }
 
 void views_note(struct views *views, const struct housekeeper_note *note)
@@ -133,8 +151,13 @@ void views_note(struct views *views, const struct housekeeper_note *note)
                  note);
         return;
     case HOUSEKEEPER_TROUBLE:
-        journal_log_retry(views->journal, "the housekeeping session fails; trying again", note->err,
-                          note->number);
+        journal_log_retry(views->journal, failing_job(note), note->err, note->number);
+        return;
+    case HOUSEKEEPER_WELL:
+        journal_log_over(views->journal, failing_job(note),
+                         bytes_equal(note->name, BYTES("news"))
+                             ? "changes made by SQL are looked for again"
+                             : "views are refreshed again");
         return;
     }
 }

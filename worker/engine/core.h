@@ -101,6 +101,7 @@ struct engine {
     struct announcer announcer; /* of flushes */
     struct announcer repeater;  /* of recalls */
     struct breaker breaker;
+    bool retrying;          /* people may have been told so, and not yet that it went well */
     struct backoff backoff; /* of flushes and connections */
     struct brake brake;
 

@@ -82,6 +82,7 @@ void engine_free(struct engine *engine)
 
 void engine_note(struct engine *engine, const struct note *note)
 {
+    engine->retrying = engine->retrying || note->kind == NOTE_RETRYING;
     engine->ports.journal.note(engine->ports.journal.self, note);
 }
 
@@ -115,9 +116,13 @@ void engine_failed(struct engine *engine, const struct err *err)
 
 void engine_succeeded(struct engine *engine)
 {
+    bool retried = engine->retrying;
+    engine->retrying = false;
     backoff_reset(&engine->backoff);
     if (breaker_succeeded(&engine->breaker))
         engine_note(engine, &(struct note){ .kind = NOTE_BREAKER, .word = "closed" });
+    else if (retried)
+        engine_note(engine, &(struct note){ .kind = NOTE_ANSWERS });
 }
 
 void engine_lost_connection(struct engine *engine)

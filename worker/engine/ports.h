@@ -277,6 +277,7 @@ enum note_kind {
     NOTE_RETRYING, /* err, and in how many ms */
     NOTE_RESOLVED, /* a commit with unknown outcome: `word` is committed or lost */
     NOTE_BREAKER,  /* `word` is open, probing or closed */
+    NOTE_ANSWERS,  /* what was retried has gone well, without a breaker that opened */
     NOTE_ISOLATED, /* a record refused by the database was dead-lettered: err names the constraint
                     */
     NOTE_TROUBLE   /* anything else worth a line */

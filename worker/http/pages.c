@@ -24,6 +24,11 @@ static void put_reasons(struct buf *page, const json_t *worker)
     else if (!json_is_true(json_object_get(worker, "connected")))
         buf_printf(page, "worker %lld has no connection to the database (breaker %s)\n", number,
                    text_of(worker, "breaker"));
+    else if (strcmp(text_of(worker, "breaker"), "open") == 0 ||
+             strcmp(text_of(worker, "breaker"), "probing") == 0)
+        buf_printf(page,
+                   "worker %lld cannot write to the database (breaker %s): its log says why\n",
+                   number, text_of(worker, "breaker"));
     size_t i;
     const json_t *partition;
     json_array_foreach(json_object_get(worker, "partitions"), i, partition)

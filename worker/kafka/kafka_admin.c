@@ -8,6 +8,7 @@
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define SETTLE_MS 50
@@ -17,13 +18,30 @@ struct kafka_admin {
     rd_kafka_t *watcher; /* NULL until somebody wants to see high watermarks: what an end is goes
                             with the client */
     const struct kafka_options *options;
+    char reason[160]; /* of the last connection that failed; empty when there was none */
 };
 
-static rd_kafka_t *client_new(const struct kafka_options *options, enum kafka_role role,
-                              struct err *err)
+/* That all brokers are down says less than why one is. */
+static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
 {
-    rd_kafka_conf_t *conf = kafka_conf_new(options, role, err);
-    return conf ? kafka_client_start(conf, role, err) : NULL;
+    struct kafka_admin *admin = opaque;
+    (void)rk;
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+        return;
+    const char *why = kafka_error_reason(reason);
+    const char *noise = strstr(why, " (after "); /* so many ms in some state */
+    (void)snprintf(admin->reason, sizeof admin->reason, "%.*s",
+                   noise != NULL ? (int)(noise - why) : (int)strlen(why), why);
+}
+
+static rd_kafka_t *client_new(struct kafka_admin *admin, enum kafka_role role, struct err *err)
+{
+    rd_kafka_conf_t *conf = kafka_conf_new(admin->options, role, err);
+    if (conf == NULL)
+        return NULL;
+    rd_kafka_conf_set_opaque(conf, admin);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+    return kafka_client_start(conf, role, err);
 }
 
 struct kafka_admin *kafka_admin_new(const struct kafka_options *options, struct err *err)
@@ -34,7 +52,7 @@ struct kafka_admin *kafka_admin_new(const struct kafka_options *options, struct 
         return NULL;
     }
     admin->options = options;
-    admin->rk = client_new(options, KAFKA_READER, err);
+    admin->rk = client_new(admin, KAFKA_READER, err);
     if (admin->rk != NULL)
         return admin;
     free(admin);
@@ -68,8 +86,11 @@ bool kafka_admin_cluster(struct kafka_admin *admin, int timeout_ms, struct kafka
         rd_kafka_metadata_destroy(metadata);
     } while (broker_count == 0 &&
              kafka_ask_again(RD_KAFKA_RESP_ERR_BROKER_NOT_AVAILABLE, deadline_ms));
-    if (broker_count < 0)
-        return kafka_error_set(err, code, "Kafka does not answer: %s", rd_kafka_err2str(code));
+    if (broker_count < 0) {
+        (void)rd_kafka_poll(admin->rk, 0); /* on_error() */
+        return kafka_error_set(err, code, "%s",
+                               admin->reason[0] != '\0' ? admin->reason : rd_kafka_err2str(code));
+    }
     *ret = (struct kafka_cluster){ .broker_count = broker_count };
     char *id = rd_kafka_clusterid(admin->rk, KAFKA_ADMIN_TIMEOUT_MS);
     (void)snprintf(ret->id, sizeof ret->id, "%s", id ? id : "");
@@ -134,7 +155,7 @@ bool kafka_admin_ends(struct kafka_admin *admin, const char *topic, int32_t part
     struct kafka_log_ends ends;
     const int64_t deadline_ms = clock_now_ms() + KAFKA_ADMIN_TIMEOUT_MS; /* of both questions */
     if (admin->watcher == NULL)
-        admin->watcher = client_new(admin->options, KAFKA_WATCHER, err);
+        admin->watcher = client_new(admin, KAFKA_WATCHER, err);
     /* the high watermark first: what is written between two questions is no open transaction */
     if (admin->watcher == NULL ||
         !kafka_ask_log(admin->watcher, topic, partition, deadline_ms, &low, &high, err) ||

@@ -5,6 +5,7 @@
 #include <librdkafka/rdkafka.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #define QUIET_MS 30000
 
@@ -113,6 +114,13 @@ const char *kafka_error_advice(int code)
 {
     const struct meaning *meaning = find(code);
     return meaning == NULL || meaning->advice == NULL ? "" : meaning->advice;
+}
+
+const char *kafka_error_reason(const char *reason)
+{
+    return strstr(reason, "Invalid response size") == NULL
+               ? reason
+               : "what answers there does not speak Kafka: another server, or a listener that wants TLS?";
 }
 
 bool kafka_error_set(struct err *err, int code, const char *format, ...)

@@ -28,6 +28,12 @@ bool kafka_error_passes(int code);
  */
 const char *kafka_error_advice(int code);
 
+/*
+ * The library's reason for a failed connection, without what would lead astray; what it says of an
+ * answer that is none of Kafka's is about a buffer size.
+ */
+const char *kafka_error_reason(const char *reason);
+
 /* `code` is an rd_kafka_resp_err_t; its name becomes err->code. Returns false. */
 bool kafka_error_set(struct err *err, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

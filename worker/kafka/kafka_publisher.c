@@ -169,8 +169,8 @@ static void tell_failure(struct kafka_publisher *publisher, enum outlet outlet,
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
         (void)kafka_error_set(&err, code,
-                              "the topic %s does not exist: messages for it wait (create it, or "
-                              "let `doctor --fix` do so)",
+                              "the topic %s does not exist: messages for it wait ('attemptd doctor "
+                              "--fix' creates it)",
                               topic);
         break;
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
@@ -234,7 +234,7 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
     (void)rk;
     struct kafka_publisher *publisher = opaque;
     struct err err;
-    (void)kafka_error_set(&err, code, "the Kafka producer reports: %s", reason);
+    (void)kafka_error_set(&err, code, "the Kafka producer reports: %s", kafka_error_reason(reason));
     kafka_troubles_put(&publisher->troubles, err.code, &err);
 }
 

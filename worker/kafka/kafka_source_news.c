@@ -107,6 +107,7 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
         break;
     case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
         source->suspect_news = true;
+        source->lost_told = true;
         (void)kafka_error_set(&err, code,
                               "no Kafka broker can be reached, trying again: %s%s; events wait "
                               "in Kafka meanwhile",
@@ -115,6 +116,7 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
     case RD_KAFKA_RESP_ERR__TRANSPORT:
     case RD_KAFKA_RESP_ERR__RESOLVE:
         source->suspect_news = true;
+        source->lost_told = true;
         (void)kafka_error_set(&err, code, "lost a Kafka broker, trying to get back: %s", reason);
         break;
     case RD_KAFKA_RESP_ERR__AUTHENTICATION:
@@ -125,7 +127,8 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
                               reason);
         break;
     default:
-        (void)kafka_error_set(&err, code, "the Kafka client reports: %s", reason);
+        (void)kafka_error_set(&err, code, "the Kafka client reports: %s",
+                              kafka_error_reason(reason));
     }
     kafka_troubles_put(&source->troubles, err.code, &err);
 }
@@ -199,8 +202,8 @@ static void take_main_message(struct kafka_source *source, rd_kafka_message_t *m
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
         suspect_topic(source, topic);
         (void)snprintf(text, sizeof text,
-                       "the topic %s does not exist: waiting for it (create it, or let `doctor "
-                       "--fix` do so)",
+                       "the topic %s does not exist: waiting for it ('attemptd doctor "
+                       "--fix' creates it)",
                        topic);
         trouble(source, key, message->err, text);
         break;
@@ -277,11 +280,23 @@ static bool next_of_partitions(struct kafka_source *source, struct source_event 
     return false;
 }
 
+/* The end of what on_error() has told. */
+static void tell_return(struct kafka_source *source)
+{
+    struct err err;
+    if (!source->lost_told)
+        return;
+    source->lost_told = false;
+    (void)err_set(&err, ERR_NONE, "", "Kafka answers again");
+    kafka_troubles_put(&source->troubles, "answers", &err);
+}
+
 static bool next_of_survey(struct kafka_source *source, struct source_event *ret)
 {
     enum kafka_survey_state state = kafka_survey_poll(&source->survey, &ret->err);
     if (state == KAFKA_SURVEY_DONE) {
         ret->kind = SOURCE_SURVEYED;
+        tell_return(source);
         ret->facts = source->survey.facts;
         ret->fact_count = source->survey.fact_count;
     } else if (state == KAFKA_SURVEY_FAILED) {

@@ -31,6 +31,7 @@ struct kafka_source {
 
     bool revoked_news, assigned_news; /* in this order */
     bool suspect_news;                /* all partitions */
+    bool lost_told; /* people know that brokers were lost, not yet of their return */
 
     bool prints_debug;         /* -X debug: librdkafka's lines go to stderr */
     atomic_bool leader_denied; /* set by librdkafka's threads: a fetch was refused */

@@ -8,8 +8,9 @@
 #include <stdbool.h>
 
 #define CONNINFO_UNREADABLE                                                                        \
-    "the connection string of the database cannot be read: check DATABASE_URL (characters like "   \
-    "% @ : / in a name or password are written %25 %40 %3A %2F)"
+    "libpq cannot read the connection string of the database: check DATABASE_URL (in a name or "   \
+    "password, characters like % @ : / are written %25 %40 %3A %2F; behind a ? stand only words "  \
+    "that libpq knows, as sslmode)"
 
 /* NULL and a bare name of a database are fine. */
 bool conninfo_valid(const char *conninfo);

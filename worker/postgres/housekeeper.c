@@ -30,6 +30,27 @@ static void tell(const struct housekeeper *hk, struct housekeeper_note note)
         hk->options.note(hk->options.self, &note);
 }
 
+static struct bytes job_name(const struct housekeeper *hk)
+{
+    return hk->options.jobs == HOUSEKEEPER_NEWS ? BYTES("news") : BYTES("views");
+}
+
+static void tell_trouble(struct housekeeper *hk, const struct err *err, int64_t delay_ms)
+{
+    hk->troubled = true;
+    tell(hk,
+         (struct housekeeper_note){
+             .kind = HOUSEKEEPER_TROUBLE, .name = job_name(hk), .err = err, .number = delay_ms });
+}
+
+static void all_well(struct housekeeper *hk)
+{
+    backoff_reset(&hk->backoff);
+    if (hk->troubled)
+        tell(hk, (struct housekeeper_note){ .kind = HOUSEKEEPER_WELL, .name = job_name(hk) });
+    hk->troubled = false;
+}
+
 /* ------------------------------------------------------------------------------- publishing */
 
 static bool publish(struct housekeeper *hk, struct housekeeper_news news,
@@ -198,7 +219,7 @@ static void on_done(struct housekeeper *hk)
         round_take_changes(hk);
         break;
     case CLOSING_NEWS:
-        backoff_reset(&hk->backoff);
+        all_well(hk);
         rest(hk, hk->options.interval_ms);
         break;
     case DELETING_CHANGES:
@@ -220,7 +241,7 @@ static void on_done(struct housekeeper *hk)
         }
         break;
     case CLOSING_VIEWS:
-        backoff_reset(&hk->backoff);
+        all_well(hk);
         after_views(hk);
         break;
     case WEIGHING:
@@ -296,13 +317,14 @@ static void on_failed(struct housekeeper *hk, const struct err *err)
         int64_t retry_ms = locked ? PARTITION_RETRY_MS : PARTITION_INTERVAL_MS / 6;
         hk->partitions_at_ms = hk->now_ms + retry_ms;
         if (!locked)
-            tell(hk, (struct housekeeper_note){
-                         .kind = HOUSEKEEPER_TROUBLE, .err = err, .number = retry_ms });
+            tell(hk, (struct housekeeper_note){ .kind = HOUSEKEEPER_TROUBLE,
+                                                .name = BYTES("partitions"),
+                                                .err = err,
+                                                .number = retry_ms });
         give_up_round(hk, hk->options.interval_ms);
         return;
     }
-    tell(hk,
-         (struct housekeeper_note){ .kind = HOUSEKEEPER_TROUBLE, .err = err, .number = delay_ms });
+    tell_trouble(hk, err, delay_ms);
     give_up_round(hk, delay_ms);
 }
 

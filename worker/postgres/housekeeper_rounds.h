@@ -48,6 +48,7 @@ struct housekeeper {
     struct pg_session *session;
     struct pg_params params;
     struct backoff backoff;
+    bool troubled; /* told of trouble, and not yet of its end */
     struct rng rng;
     enum housekeeper_phase phase;
     int64_t now_ms; /* of this step */

@@ -105,9 +105,12 @@ static bool fail_connect(const PGconn *conn, const struct target *target, struct
         action = sqlstate_action(sqlstate, false);
     else if (PQconnectionNeedsPassword(conn))
         action = ERR_HALT;
+    else if (sqlstate_is_read_only(message))
+        memcpy(sqlstate, SQLSTATE_READ_ONLY, sizeof sqlstate);
+    const char *advice = sqlstate_advice(sqlstate);
     return err_set(err, action, sqlstate[0] ? sqlstate : "connect",
-                   "cannot connect to PostgreSQL: %.*s; is DATABASE_URL right and the server up?",
-                   (int)strcspn(message, "\n"), message);
+                   "cannot connect to PostgreSQL: %.*s; %s", (int)strcspn(message, "\n"), message,
+                   advice ? advice : "is DATABASE_URL right and the server up?");
 }
 
 static void ignore_notice(void *self, const PGresult *result)
@@ -202,6 +205,19 @@ bool pg_client_run(struct pg_client *client, const char *file, const char *const
     else
         PQclear(result);
     return true;
+}
+
+bool pg_client_prepare(struct pg_client *client, const char *file, struct err *err)
+{
+    const char *sql = statement_text(file);
+    if (!sql)
+        return err_set(err, ERR_BUG, "STATEMENT", "there is no embedded statement %s", file);
+    PGresult *result = PQprepare(client->conn, "", sql, 0, NULL);
+    bool ok = succeeded(result);
+    if (!ok)
+        (void)fail_result(client, file, sql, result, err);
+    PQclear(result);
+    return ok;
 }
 
 bool pg_client_execute(struct pg_client *client, const char *what, const char *sql, struct err *err)

@@ -40,6 +40,10 @@ void pg_client_free(struct pg_client *client);
 bool pg_client_run(struct pg_client *client, const char *file, const char *const *params,
                    size_t param_count, struct pg_rows **ret_rows, struct err *err);
 
+/* Whether the server takes the embedded statement `file`: are its tables, columns, functions there?
+ */
+bool pg_client_prepare(struct pg_client *client, const char *file, struct err *err);
+
 /* SQL that is no embedded file: BEGIN, a migration's statement. `what` names it in errors. */
 bool pg_client_execute(struct pg_client *client, const char *what, const char *sql,
                        struct err *err);

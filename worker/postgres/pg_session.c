@@ -73,6 +73,15 @@ static const char *field(const PGresult *result, int code)
     return value != NULL ? value : "";
 }
 
+/*
+ * The function in which a trigger raised: the context's first line, "PL/pgSQL function name() line
+ * 3 at RAISE". Other kinds of context quote statements and values.
+ */
+static int raiser_length(const char *context)
+{
+    return strncmp(context, "PL/", 3) == 0 ? pg_session_line_length(context) : 0;
+}
+
 static void fail_result(struct pg_session *session, const char *file, const PGresult *result)
 {
     const char *sqlstate = field(result, PG_DIAG_SQLSTATE);
@@ -82,11 +91,13 @@ static void fail_result(struct pg_session *session, const char *file, const PGre
         message = PQresultErrorMessage(result);
     const char *constraint = field(result, PG_DIAG_CONSTRAINT_NAME);
     const char *table = field(result, PG_DIAG_TABLE_NAME);
+    const char *context = field(result, PG_DIAG_CONTEXT);
+    int raiser = raiser_length(context);
     struct err err;
     err_set(&err, action, sqlstate[0] != '\0' ? sqlstate : "connection",
-            "PostgreSQL, %s: %.*s%s%s%s%s", file, safe_length(message, action), message,
+            "PostgreSQL, %s: %.*s%s%s%s%s%s%.*s", file, safe_length(message, action), message,
             constraint[0] != '\0' ? "; constraint " : "", constraint,
-            table[0] != '\0' ? "; table " : "", table);
+            table[0] != '\0' ? "; table " : "", table, raiser > 0 ? "; " : "", raiser, context);
     pg_session_fail_err(session, &err);
 }
 
@@ -387,12 +398,24 @@ static enum pg_state step_closed(struct pg_session *session, struct err *ret_err
     return PG_FAILED;
 }
 
+/* Where nobody speaks, libpq has not a word about it either. */
+static void fail_late(struct pg_session *session)
+{
+    const char *host = session->conn != NULL ? PQhost(session->conn) : NULL;
+    const char *port = session->conn != NULL ? PQport(session->conn) : NULL;
+    struct err err;
+    err_set(&err, ERR_LOST, "timeout", "PostgreSQL at %.120s port %.8s did not answer in time%s",
+            host != NULL ? host : "?", port != NULL ? port : "?",
+            session->phase == CONNECTING ? ", or what listens there is not PostgreSQL" : "");
+    pg_session_fail_err(session, &err);
+}
+
 enum pg_state pg_session_step(struct pg_session *session, struct err *ret_err)
 {
     if (session->phase == CONNECTING)
         pg_session_step_connecting(session);
     if (pg_session_wait_ms(session) == 0) {
-        pg_session_fail(session, ERR_LOST, "timeout", "PostgreSQL did not answer in time");
+        fail_late(session);
         return finish(session, is_lost(session), ret_err);
     }
     switch (session->phase) {

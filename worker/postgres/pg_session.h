@@ -18,8 +18,8 @@
  * repeats it. After PG_FAILED the session is either idle again (a transaction, if there was one,
  * has to be rolled back) or closed: pg_session_connected() says which. ERR_LOST always closes.
  *
- * Error texts name the statement, the primary message, the constraint and the table; DETAIL and
- * CONTEXT, which quote rows, are never looked at.
+ * Error texts name the statement, the primary message, the constraint, the table and the function
+ * that raised it; DETAIL and the rest of CONTEXT, which quote rows, are never looked at.
  *
  * Resolving a host name is the one thing that libpq does not do in the background.
  */

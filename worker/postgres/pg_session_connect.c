@@ -17,6 +17,8 @@ static void fail_connect(struct pg_session *session)
         action = sqlstate_action(sqlstate, false);
     else if (PQconnectionNeedsPassword(session->conn))
         action = ERR_HALT;
+    else if (sqlstate_is_read_only(message))
+        memcpy(sqlstate, SQLSTATE_READ_ONLY, sizeof sqlstate);
     struct err err;
     err_set(&err, action, sqlstate[0] != '\0' ? sqlstate : "connect",
             "cannot connect to PostgreSQL: %.*s", pg_session_line_length(message), message);

@@ -19,7 +19,7 @@ static bool take(struct pg_client *client, const char *view, struct news *ret, s
     pg_rows_free(rows);
     if (!known)
         return err_set(err, ERR_REJECT, "VIEW",
-                       "'%s' is not in view_schedules: see `attemptd refresh --list`", view);
+                       "'%s' is not in view_schedules: see 'attemptd refresh --list'", view);
     if (!pg_client_run(client, "housekeeper_news.sql", &view, 1, &rows, err))
         return false;
     (void)snprintf(ret->position, NUMBER_BYTES, "%s", pg_rows_text(rows, 0, 0, "0"));

@@ -65,6 +65,49 @@ enum err_action sqlstate_action(const char *sqlstate, bool connected)
     return action;
 }
 
+/* Prefixes as in the rules; the longest that fits counts. */
+static const struct {
+    const char *prefix, *advice;
+} advices[] = {
+    { "28", "check user and password in DATABASE_URL (or its file), and the server's pg_hba.conf" },
+    { "3D", "check the name of the database in DATABASE_URL, or create it" },
+    { "42501", "'attemptd doctor' prints the GRANT that is missing" },
+    { "42", "the tables or functions are not as the migrations made them: 'attemptd migrate "
+            "status' and 'attemptd doctor' say where; undo what was changed by hand" },
+    { "25006", "it is a standby, or read-only by a setting: let DATABASE_URL name the primary, or "
+               "both hosts, of which the one that takes writes is used" },
+    { "53300", "a worker process needs three sessions: raise max_connections, or the connection "
+               "limit of the role or the database" },
+    { "53100", "make room on the server's disk: which file it could not extend, its log says" },
+    { "53200", "the server is out of memory: look at its work_mem and at what else runs there" },
+    { "55P03", "another session holds a lock on these rows or on the table: 'SELECT pid, state, "
+               "query, pg_blocking_pids(pid) FROM pg_stat_activity' names it" },
+    { "57014", "the statement took too long: is the server overloaded, or does it wait for a lock "
+               "(pg_stat_activity)?" },
+    { "XX", "data or an index of the server is damaged: look at its log, and check its disk and "
+            "its backups" },
+};
+
+const char *sqlstate_advice(const char *sqlstate)
+{
+    const char *advice = NULL;
+    size_t longest = 0;
+    for (size_t i = 0; i < sizeof advices / sizeof advices[0]; i++) {
+        size_t length = strlen(advices[i].prefix);
+        if (length > longest && strncmp(sqlstate, advices[i].prefix, length) == 0) {
+            longest = length;
+            advice = advices[i].advice;
+        }
+    }
+    return advice;
+}
+
+bool sqlstate_is_read_only(const char *message)
+{
+    return strstr(message, "session is read-only") != NULL ||
+           strstr(message, "server is in hot standby mode") != NULL;
+}
+
 static bool is_sqlstate(const char *text)
 {
     for (int i = 0; i < SQLSTATE_LEN; i++)

@@ -33,6 +33,16 @@ extern const size_t sqlstate_rule_count;
 enum err_action sqlstate_action(const char *sqlstate, bool connected);
 
 /*
+ * What a person does about it, beyond what its message says: a piece of a sentence without an end,
+ * or NULL. Takes what is no SQLSTATE, too.
+ */
+const char *sqlstate_advice(const char *sqlstate);
+
+/* A connection that libpq gave up because the server takes no writes has this, and says so. */
+#define SQLSTATE_READ_ONLY "25006"
+bool sqlstate_is_read_only(const char *message);
+
+/*
  * The SQLSTATE inside the text of a failed connection attempt, where libpq has no other way to
  * tell it ("FATAL:  53300: sorry, ..."; needs PQERRORS_VERBOSE). The last one wins when several
  * hosts were tried. False when there is none.

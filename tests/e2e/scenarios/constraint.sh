@@ -35,9 +35,9 @@ stop_worker
 run_worker
 refused_submit "$second"
 within 30 says "halt topic=$topic partition=1 reason=data_errors"
-says "attemptd dlq accept $topic 1 OFFSET --reason WHY" || fail "no way on is named"
 offset=$(sed -nE 's/.*reason=data_errors.*record at offset ([0-9]+): .*no_forbidden.*/\1/p' "$worker_log" | head -n 1)
 [ -n "$offset" ] || fail "the halt line names no record and no constraint"
+says "attemptd dlq accept $topic 1 $offset --reason WHY" || fail "no way on is named"
 expect 64 attemptd dlq accept "$topic" 1 "$offset"
 expect 64 attemptd dlq accept "$topic" 1 --reason x
 expect 65 attemptd dlq accept "$topic" 1 0 --reason x

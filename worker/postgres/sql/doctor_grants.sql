@@ -21,12 +21,16 @@ WITH needed AS (
     ) AS t (name, privileges)
     CROSS JOIN LATERAL unnest(t.privileges) AS r (name)
     UNION ALL
-    -- The functions that act as the owner, for what a worker may not do itself.
+    -- The functions that act as the owner, for what a worker may not do itself; and those that
+    -- statements and triggers call, which everybody may use unless it was revoked.
     SELECT 'EXECUTE', f.oid::regprocedure::text, 'FUNCTION ', f.oid
     FROM pg_proc f
     WHERE f.pronamespace = current_schema()::regnamespace
       AND f.proname IN ('refresh_view', 'activity_month_wanted', 'make_activity_partition',
-                        'drop_activity_partition', 'expire_activity')
+                        'drop_activity_partition', 'expire_activity', 'attempt_fold',
+                        'attempt_fold_clearing', 'attempt_clear_keys', 'attempt_merge',
+                        'attempt_guard_open', 'attempt_guard_refuse', 'cron_due', 'cron_field',
+                        'foreign_position', 'ledger_position')
     UNION ALL
     SELECT 'USAGE', quote_ident(current_schema()), 'SCHEMA ', current_schema()::regnamespace::oid
 )

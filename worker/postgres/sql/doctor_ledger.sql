@@ -4,7 +4,8 @@ SELECT jsonb_build_object(
     'open_letters', (SELECT count(*) FROM dead_letters
                      WHERE replayed_at IS NULL AND discarded_at IS NULL
                        AND erased_at IS NULL),
-    'failing_views', (SELECT coalesce(jsonb_agg(view_name), '[]') FROM view_schedules
+    'failing_views', (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                          'view', view_name, 'error', last_error)), '[]') FROM view_schedules
                       WHERE last_error IS NOT NULL),
     'outcome_settings', (SELECT coalesce(jsonb_object_agg(name, value), '{}')
                          FROM outcome_settings),
