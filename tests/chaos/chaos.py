@@ -34,7 +34,7 @@ import faults_links  # noqa: F401
 import faults_postgres  # noqa: F401
 import faults_worker  # noqa: F401
 import verdict
-from disk import Disk
+from disk import Disks
 from halts import HALTS, Halts
 from kinds import KINDS, Broken, Missed
 from load import Exam
@@ -72,7 +72,7 @@ class Chaos:
         os.makedirs(self.logs)
         self.loop = Loop()
         self.servers = Servers(self.folder)
-        self.disk = Disk(self.folder)
+        self.disks = Disks(self.folder)
         self.binary = os.path.join(ROOT, os.environ.get("ATTEMPTD_BUILD", "build/chaos"),
                                    "attemptd")
         self.faketime = next(iter(glob.glob("/usr/lib/*/faketime/libfaketime.so.1")), None)
@@ -105,7 +105,7 @@ class Chaos:
         self.attemptd("doctor", "--fix", "--partitions", str(self.partitions))
         self.db.ask("CREATE FUNCTION chaos_sleep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
                     " PERFORM pg_sleep(TG_ARGV[0]::float8); RETURN NEW; END $$")
-        self.disk.set_up(servers, self.db)
+        self.disks.set_up(servers, self.db)
         self.crew = Crew(self.loop, servers, self.binary, self.logs, "chaos",
                          {"ATTEMPTD_TOPIC_PREFIX": self.prefix, "ATTEMPTD_GROUP": "chaos"},
                          self.workers)
@@ -175,7 +175,9 @@ class Chaos:
 
     def why_not(self, kind):
         if kind.name == "disk full":
-            return self.disk.why_not
+            return self.disks.tables.why_not
+        if kind.name == "disk of the WAL full":
+            return self.disks.wal.why_not
         if kind.name == "wall clock jumps" and not self.faketime:
             return "libfaketime is not installed"
         return None
@@ -280,7 +282,7 @@ class Chaos:
         try:
             self.servers.stop()
         finally:
-            self.disk.release()
+            self.disks.release()
         if not keep:
             shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -4,6 +4,7 @@ import subprocess
 import threading
 import time
 
+from disk import fill_tables, fill_wal
 from kinds import STRIKE_S, Missed, kind
 from servers import SIGNALS, Gone, signal_process, wait_until
 
@@ -165,4 +166,9 @@ def refresh_blocked(chaos, rng):
 
 @kind("disk full", "F31", "postgres")
 def disk_full(chaos, rng):
-    return chaos.disk.fill(chaos, Missed)
+    return fill_tables(chaos)
+
+
+@kind("disk of the WAL full", "F31", "postgres")
+def wal_disk_full(chaos, rng):
+    return fill_wal(chaos)

@@ -73,6 +73,27 @@ for number, failpoint in enumerate(FAILPOINTS):
     kind("kill at " + failpoint, "F1-F15", "worker")(kill_at(failpoint))
 
 
+@kind("SIGTERM at a failpoint", "F17", "worker")
+def terminate_at(chaos, rng):
+    """Any of them but the one that SIGTERM itself leads to."""
+    worker = chaos.worker(rng)
+    place = rng.choice([name for name in FAILPOINTS if name != "in_shutdown"])
+    worker.expected = True
+    try:
+        strike(chaos, rng, worker, place, "term", provocation(chaos, rng, worker, place))
+    except Missed:
+        worker.expected = False
+        raise
+    took, code = worker.ended()
+    if code != 0:
+        raise Broken("SIGTERM at %s ended with %s after %.1f s, see %s" % (
+            place, code, took, worker.log))
+    worker.disarm()
+    worker.start()
+    chaos.note_most("SIGTERM to exit", took)
+    return "at %s: exit 0" % place
+
+
 def error_at(place):
     def fault(chaos, rng):
         worker = chaos.worker(rng)

@@ -8,7 +8,7 @@ import re
 ROWS = (
     ("F1-F15", "kill -9 at each failpoint", "simulator: a crash at each step of a flush", None),
     ("F16", "kill -9 at random", "e2e killed_worker", None),
-    ("F17", "SIGTERM, twice", "the second: e2e signals", "at each failpoint: only in_shutdown"),
+    ("F17", "SIGTERM, twice", "the second: e2e signals", None),
     ("F18", "zombie", "e2e zombie; simulator", None),
     ("F19", "two members of one name", None, None),
     ("F20", "rebalance storm", "e2e membership; simulator", None),
@@ -23,7 +23,7 @@ ROWS = (
     ("F29", "slow PostgreSQL, locked rows", "e2e signals (locked tables)", None),
     ("F30", "deadlock with another writer", "simulator; that we make none among ourselves:"
      " pg test_concurrency", None),
-    ("F31", "disk full", None, "the disk of the WAL; without root nothing"),
+    ("F31", "disk full", None, "anything of it without root"),
     ("F32", "too many connections", "that it is recognised: unit test_sqlstate", None),
     ("F33", "failover that loses commits", "e2e failover (a real standby), gap; simulator", None),
     ("F34", "commit not replicated (01000)", "pg test_store_ledger", "with a real replica"),
@@ -49,7 +49,7 @@ ROWS = (
     ("F50", "bad schema", "e2e schema_error, constraint; simulator", None),
     ("F51", "dead letters refused", None, None),
     ("F52", "malloc fails", "torture, for our own code", "inside the libraries"),
-    ("F53", "little memory", None, "a decompression bomb"),
+    ("F53", "little memory", "a decompression bomb: kafka test_source, e2e bad_inputs", None),
     ("F54", "signal storm", "e2e hardships", None),
     ("F55", "wall clock jumps", "pg test_housekeeper (views)", None),
     ("F56", "no file descriptors", "e2e hardships", None),

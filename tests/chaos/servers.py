@@ -124,6 +124,10 @@ class Servers:
     def tool(self, name, *args):
         return run(os.path.join(ROOT, "compose", name), *args, timeout=180)
 
+    def tool_fails(self, name, *args):
+        return subprocess.run([os.path.join(ROOT, "compose", name), *args], check=False,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+
     def start(self):
         os.makedirs(self.kafka_dir)
         port, controller = free_port(), free_port()

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum action { ACTION_NONE, ACTION_KILL, ACTION_STOP, ACTION_ERROR, ACTION_SLEEP };
+enum action { ACTION_NONE, ACTION_KILL, ACTION_TERM, ACTION_STOP, ACTION_ERROR, ACTION_SLEEP };
 
 #define SPEC_MAX 96
 #define PATH_LEN 512
@@ -37,6 +37,7 @@ static enum action action_of(const char *word, long *ret_sleep_ms)
     if (end != word && *end == '\0')
         return ACTION_SLEEP;
     return strcmp(word, "kill") == 0    ? ACTION_KILL
+           : strcmp(word, "term") == 0  ? ACTION_TERM
            : strcmp(word, "stop") == 0  ? ACTION_STOP
            : strcmp(word, "error") == 0 ? ACTION_ERROR
                                         : ACTION_NONE;
@@ -111,6 +112,9 @@ bool failpoint(const char *name)
     switch (action) {
     case ACTION_KILL:
         (void)raise(SIGKILL);
+        break;
+    case ACTION_TERM:
+        (void)raise(SIGTERM);
         break;
     case ACTION_STOP:
         (void)raise(SIGSTOP);

@@ -9,10 +9,10 @@
  *   ATTEMPTD_FAILPOINT_FILE=PATH           armed at any time: once PATH is there, its text is taken
  *                                          in the same form, and PATH removed
  *
- * ACTION is kill (SIGKILL), stop (SIGSTOP; somebody has to send SIGCONT), error (what is being done
- * fails, where the place can fail; else nothing) or a number of milliseconds to sleep. It strikes
- * once, at the NTH time that the place is passed (1 unless given), and says so by making
- * PATH.struck before it strikes.
+ * ACTION is kill (SIGKILL), term (SIGTERM, and the place is left as it was), stop (SIGSTOP;
+ * somebody has to send SIGCONT), error (what is being done fails, where the place can fail; else
+ * nothing) or a number of milliseconds to sleep. It strikes once, at the NTH time that the place is
+ * passed (1 unless given), and says so by making PATH.struck before it strikes.
  *
  *   after_poll                a record was read
  *   after_decode              ... and is in the batch
