@@ -62,9 +62,10 @@ static void test_publisher_sends_again(void **state)
     struct rig rig;
     struct err err;
     mock_rig(mock, &rig, "again");
-    rd_kafka_mock_push_request_errors(mock->cluster, API_PRODUCE, 2,
+    rd_kafka_mock_push_request_errors(mock->cluster, API_PRODUCE, 3,
                                       RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
-                                      RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+                                      RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+                                      RD_KAFKA_RESP_ERR__MSG_TIMED_OUT); /* the library's own */
     struct kafka_publisher *publisher = kafka_publisher_new(&rig.options, &err);
     assert_non_null(publisher);
     struct publisher port = kafka_publisher_port(publisher);
@@ -87,6 +88,8 @@ static void test_publisher_sends_again(void **state)
     assert_int_equal(err.action, ERR_HALT);
     assert_true(kafka_publisher_trouble(publisher, &err));
     assert_string_equal(err.code, "MSG_SIZE_TOO_LARGE");
+    assert_true(kafka_publisher_trouble(publisher, &err));
+    assert_string_equal(err.code, "_MSG_TIMED_OUT");
     kafka_publisher_free(publisher);
     rig_release(&rig);
 }

@@ -194,12 +194,34 @@ static void test_publisher_refuses_what_it_cannot_hold(void **state)
     check_full((struct bytes){ usual, sizeof usual }, 20000, KAFKA_PUBLISHER_MESSAGES_MAX - 1);
 }
 
+/* The library may be full before we are: what it does not take is not taken. */
+static void test_publisher_refuses_what_the_library_cannot_hold(void **state)
+{
+    (void)state;
+    static const char *const properties[] = { "queue.buffering.max.messages=10" };
+    struct rig rig;
+    char id[16];
+    rig_init(&rig, "127.0.0.1:1", "library");
+    rig.options.properties = properties;
+    rig.options.property_count = 1;
+    struct kafka_publisher *publisher = publisher_of(&rig);
+    struct publisher port = kafka_publisher_port(publisher);
+    for (int i = 0; i < 20; i++) {
+        struct message message = message_of(i, id, sizeof id);
+        assert_int_equal(port.publish(port.self, (uint64_t)i, &message), i < 10);
+    }
+    assert_int_equal(kafka_publisher_waiting(publisher), 10);
+    kafka_publisher_free(publisher);
+    rig_release(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_publisher_confirms_across_a_broker_restart),
         cmocka_unit_test(test_publisher_waits_for_its_topic),
         cmocka_unit_test(test_publisher_refuses_what_it_cannot_hold),
+        cmocka_unit_test(test_publisher_refuses_what_the_library_cannot_hold),
     };
     cmocka_set_test_filter(getenv("ATTEMPTD_TEST_FILTER")); /* NULL for all */
     return cmocka_run_group_tests(tests, private_kafka_setup, private_kafka_teardown);
