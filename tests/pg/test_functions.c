@@ -97,6 +97,12 @@ static void test_sixteen_events_are_remembered(void **state)
            "FROM generate_series(1, 2) n, batch_save_attempts(jsonb_build_array("
            "jsonb_build_object('attempt_id', '" ID("1") "', 'expected_version', n, "
                                                         "'event_id', md5(n::text)::uuid)))");
+    /* Before late comes duplicate, as in the log: a submit takes nothing back. */
+    sql_ok(db, "SELECT batch_submit_attempts(ARRAY['" ID("1") "']::uuid[])");
+    sql_is(db, "duplicate late",
+           "SELECT string_agg(outcome, ' ' ORDER BY n) FROM generate_series(18, 19) n, "
+           "batch_save_attempts(jsonb_build_array(jsonb_build_object('attempt_id', '" ID(
+               "1") "', 'expected_version', n, 'event_id', md5((n - 1)::text)::uuid)))");
 }
 
 /* A bad operation between two good ones: these are applied, and it is named. */
@@ -461,6 +467,8 @@ static void test_statistics_are_those_of_the_views(void **state)
     sql_ok(db,
            "UPDATE attempts SET status = 'submitted', submitted_at = started_at + "
            "interval '1 min' * (abs(hashtext(id::text)) % 90) WHERE hashtext(id::text) % 2 = 0");
+    sql_ok(db, "UPDATE attempts SET status = 'submitted', submitted_at = deadline_at WHERE id = "
+               "(SELECT id FROM attempts WHERE status = 'in_progress' ORDER BY id LIMIT 1)");
     sql_ok(db,
            "INSERT INTO activity_events SELECT gen_random_uuid(), md5('a' || 1 + n % 100)::uuid, "
            "'x', NULL, now() - n * interval '20 min' FROM generate_series(1, 500) n");

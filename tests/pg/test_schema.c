@@ -329,6 +329,13 @@ static void test_views_agree_with_a_recount(void **state)
     sql_ok(db, "UPDATE attempts SET status = 'submitted', submitted_at = started_at + "
                "interval '1 s' * (abs(hashtext(id::text)) % 60) "
                "WHERE hashtext(id::text) % 2 = 0 AND exam_id IS NOT NULL");
+    /* At the deadline is not after it, here as in the view. */
+    sql_ok(db, "UPDATE attempts SET status = 'submitted', submitted_at = deadline_at WHERE id = "
+               "(SELECT id FROM attempts WHERE status = 'in_progress' AND exam_id IS NOT NULL "
+               "ORDER BY id LIMIT 1)");
+    sql_is(db, "false",
+           "SELECT string_agg(DISTINCT after_deadline::text, ' ') FROM submissions s "
+           "JOIN attempts a ON a.id = attempt_id AND a.submitted_at = deadline_at");
     sql_ok(db, "INSERT INTO activity_events SELECT gen_random_uuid(), md5('a' || n % 50)::uuid, "
                "'x', NULL, '2026-01-01Z'::timestamptz + n * interval '1 m' "
                "FROM generate_series(1, 500) n");
