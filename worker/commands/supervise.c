@@ -242,7 +242,10 @@ static void start_or_retry(struct supervisor *s, struct child *child)
     child->restart_ms = now_ms(s) + wait_ms;
     log_line(s->options->log, LEVEL_ERROR, "a worker cannot be started",
              FIELDS(FIELD_INT("worker", child->index), FIELD_TEXT("error", strerror(errno)),
-                    FIELD_INT("next_try_ms", wait_ms)));
+                    FIELD_INT("next_try_ms", wait_ms),
+                    FIELD_TEXT("next_step", "the others go on; if it stays so, this machine or a "
+                                            "limit (ulimit -u, ulimit -n, a container's memory) "
+                                            "leaves no room for another process")));
 }
 
 static void stop(struct supervisor *s, const char *why)
