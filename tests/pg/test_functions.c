@@ -105,6 +105,23 @@ static void test_sixteen_events_are_remembered(void **state)
                "1") "', 'expected_version', n, 'event_id', md5((n - 1)::text)::uuid)))");
 }
 
+static void test_auto_save_data_is_replaced_whole(void **state)
+{
+    PGconn *db = *state;
+    make_attempts(db);
+    static const char *const saves[] = { "{\"a\": 1}", "{\"b\": 2}", "null" };
+    for (size_t i = 0; i < 3; i++) {
+        char sql[300];
+        (void)snprintf(sql, sizeof sql,
+                       "SELECT batch_save_attempts('[{\"attempt_id\":\"" ID(
+                           "3") "\",\"expected_version\":%zu,\"auto_save_data\":%s}]')",
+                       i + 1, saves[i]);
+        sql_ok(db, sql);
+        sql_is(db, saves[i < 2 ? i : 1],
+               "SELECT auto_save_data FROM attempts WHERE id = '" ID("3") "'");
+    }
+}
+
 /* A bad operation between two good ones: these are applied, and it is named. */
 static void check_bad_save(PGconn *db, const char *operation, const char *error)
 {
@@ -399,6 +416,12 @@ static void test_bad_activity_stops_no_other(void **state)
         { WITH("null", "\"x\"", GOOD_TIME), needs_id },
         { WITH(GOOD_ID, "\"\"", GOOD_TIME), needs_type },
         { WITH(GOOD_ID, "7", GOOD_TIME), needs_type },
+        { "jsonb_set(" WITH(GOOD_ID, "\"x\"", GOOD_TIME) "::jsonb, '{events,1,event_type}', "
+                                                         "to_jsonb(repeat('ä', 128) || 'x'))",
+          needs_type },
+        { "jsonb_set(" WITH(GOOD_ID, "\"x\"", GOOD_TIME) "::jsonb, '{events,1,payload}', "
+                                                         "to_jsonb(repeat('x', 1048576)))",
+          "events: more than 1 MiB" },
         { WITH(GOOD_ID, "null", GOOD_TIME), needs_type },
         { WITH(GOOD_ID, "\"x\"", "\"now\""), needs_time },
         { WITH(GOOD_ID, "\"x\"", "\"infinity\""), needs_time },
@@ -418,6 +441,15 @@ static void test_bad_activity_stops_no_other(void **state)
     sql_is(db, "0", "SELECT count(*) FROM activity_events WHERE attempt_id = '" ID("3") "'");
     sql_is(db, "2026-02-28 00:00:59.123456",
            "SELECT DISTINCT occurred_at AT TIME ZONE 'UTC' FROM activity_events");
+    /* As many, as long and as deep as the decoder takes. */
+    sql_is(
+        db, "1 applied 1000",
+        STORED("batch_log_attempt_activity((SELECT jsonb_build_array(jsonb_build_object("
+               "'attempt_id', '" ID(
+                   "3") "', 'events', jsonb_agg(jsonb_build_object("
+                        "'event_id', gen_random_uuid(), 'event_type', repeat('ä', 128), 'payload', "
+                        "(repeat('[', 29) || repeat(']', 29))::jsonb, 'occurred_at', "
+                        "'2026-01-01T00:00:00Z')))) FROM generate_series(1, 1000)))"));
 }
 
 /* attempt_time() and the decoder's own reading of times agree on whatever is thrown at them. */
@@ -498,6 +530,9 @@ static void test_a_student_is_summed_up_by_days(void **state)
            "UPDATE attempts SET started_at = date_trunc('day', now() AT TIME ZONE 'UTC') "
            "AT TIME ZONE 'UTC' - interval '1 microsecond', version = 5 WHERE id = '" ID("1") "'");
     sql_ok(db, "UPDATE attempts SET started_at = now() WHERE id <> '" ID("1") "'");
+    /* at the very beginning of the first day */
+    sql_ok(db, "UPDATE attempts SET started_at = date_trunc('day', now() AT TIME ZONE 'UTC') "
+               "AT TIME ZONE 'UTC' - interval '1 day' WHERE id = '" ID("2") "'");
     sql_ok(db, "UPDATE attempts SET student_id = '" ID("f") "' WHERE id = '" ID("5") "'");
     sql_ok(
         db,
@@ -507,7 +542,7 @@ static void test_a_student_is_summed_up_by_days(void **state)
                  "FROM generate_series(0, 9) n");
     sql_ok(db, "INSERT INTO activity_events VALUES "
                "(gen_random_uuid(), '" ID("5") "', 'x', NULL, now())");
-    sql_is(db, "-1 1 4 1, 0 3 0 1",
+    sql_is(db, "-1 2 4 1, 0 2 0 1",
            "SELECT string_agg(concat_ws(' ', day - (now() AT TIME ZONE 'UTC')::date, attempts, "
            "saves_seen, activity_events), ', ' ORDER BY day) FROM get_user_activity_summary(" S
            ", 2)");
@@ -577,6 +612,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_each_save_has_its_outcome_in_order),
         TEST(test_sixteen_events_are_remembered),
+        TEST(test_auto_save_data_is_replaced_whole),
         TEST(test_a_bad_save_stops_no_other),
         TEST(test_what_is_no_array_is_refused_as_a_whole),
         TEST(test_ten_thousand_bad_ones_are_ten_thousand_rows),

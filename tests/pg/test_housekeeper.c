@@ -246,6 +246,35 @@ static void test_a_request_is_met_without_news(void **state)
     sql_is(f->db, "3", "SELECT met_requests FROM view_schedules WHERE refreshes = 1");
     idle(f, 200);
     assert_int_equal(f->views, 1);
+    /* Nobody refreshes a view that was taken out of use. */
+    sql_ok(f->db, "UPDATE view_schedules SET enabled = false");
+    sql_ok(f->db, "UPDATE view_requests SET requests = requests + 1");
+    idle(f, 100);
+    assert_int_equal(f->views, 1);
+}
+
+/* Whoever asks while a refresh is under way is not met by that one. */
+static void test_a_request_is_met_by_a_later_refresh_only(void **state)
+{
+    struct fixture *f = *state;
+    schedule_one(f);
+    PGconn *other = sql_connect(f->url);
+    sql_ok(other, "BEGIN");
+    sql_ok(other, "REFRESH MATERIALIZED VIEW question_stats");
+    sql_ok(f->db, "INSERT INTO view_requests (view_name) VALUES ('question_stats')");
+    static const char waiting[] = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = "
+                                  "'Lock' AND datname = current_database()";
+    for (int n = 0; n < 200 && sql_number(f->db, waiting) == 0; n++)
+        idle(f, 20);
+    sql_ok(f->db, "UPDATE view_requests SET requests = requests + 1");
+    sql_ok(other, "COMMIT");
+    PQfinish(other);
+    until(f, &f->views, 2);
+    idle(f, 100);
+    assert_int_equal(f->views, 2);
+    sql_is(f->db, "2 2",
+           "SELECT concat_ws(' ', refreshes, met_requests) FROM view_schedules "
+           "WHERE refreshes > 0");
 }
 
 static void test_a_dependent_view_follows(void **state)
@@ -274,7 +303,8 @@ static void test_a_failure_is_recorded_and_tried_again(void **state)
     assert_int_equal(f->failed, 1); /* not before its time */
     assert_non_null(strstr(f->last_error, "question_stats"));
     sql_is(f->db, "1 t",
-           "SELECT concat_ws(' ', failures, next_try_at > now()) FROM view_schedules "
+           "SELECT concat_ws(' ', failures, next_try_at - last_started_at = '2 s') "
+           "FROM view_schedules "
            "WHERE last_error LIKE '%question_stats%'");
     sql_ok(f->db, "ALTER MATERIALIZED VIEW hidden RENAME TO question_stats");
     sql_ok(f->db, "UPDATE view_schedules SET next_try_at = now()");
@@ -370,11 +400,15 @@ static void test_a_submit_by_sql_is_digested_and_told(void **state)
                   "(" A ", 6, '{\"z\": 1.50, \"a\": [null, \"\\u00e4\"]}')");
     until(f, &f->changes, 1);
     f->confirm = false;
-    sql_ok(f->db, "SELECT batch_submit_attempts(ARRAY[" A "]::uuid[])");
+    sql_ok(f->db, "UPDATE attempt_rows SET status = 'submitted', version = version + 1, "
+                  "submitted_at = now() - interval '1 minute'");
     until(f, &f->changes, 2);
     housekeeper_confirmed(f->hk, f->last_news);
     until(f, &f->submits, 1);
     assert_int_equal(f->last_submit.version, 7);
+    assert_int_equal(f->last_submit.committed_at_us,
+                     sql_number(f->db, "SELECT extract(epoch FROM recorded_at) * 1000000 "
+                                       "FROM submissions"));
     check_digest(f);
     /* Nobody confirms it: it is told again, and only then kept. */
     sql_is(f->db, NULL, "SELECT answers_digest FROM submissions");
@@ -464,11 +498,15 @@ static void test_old_activity_goes_also_outside_the_partitions(void **state)
     sql_ok(f->db, "INSERT INTO activity_events SELECT gen_random_uuid(), " A ", 'x', NULL, "
                   "now() - m * interval '1 month' FROM generate_series(1, 2500) n, "
                   "(VALUES (0), (2), (9), (300), (-600)) AS v (m) WHERE n = 1 OR m = 300");
+    /* the first moment that is kept, and the last one that is not */
+    sql_ok(f->db, "INSERT INTO activity_events SELECT gen_random_uuid(), " A ", 'x', NULL, "
+                  "(date_trunc('month', now() AT TIME ZONE 'UTC') - interval '3 months') "
+                  "AT TIME ZONE 'UTC' - n * interval '1 us' FROM generate_series(0, 1) n");
     until(f, &f->dropped, 1);
     /* A thousand a round, and how long that takes is the machine's business. */
-    for (int n = 0; n < 200 && sql_number(f->db, "SELECT count(*) FROM activity_events") > 3; n++)
+    for (int n = 0; n < 200 && sql_number(f->db, "SELECT count(*) FROM activity_events") > 4; n++)
         idle(f, 50);
-    sql_is(f->db, "3", "SELECT count(*) FROM activity_events");
+    sql_is(f->db, "4", "SELECT count(*) FROM activity_events");
     assert_int_equal(f->troubles, 0);
 }
 
@@ -492,7 +530,7 @@ static void test_it_comes_back_after_a_lost_connection(void **state)
 {
     struct fixture *f = *state;
     schedule_one(f);
-    idle(f, 100);
+    until(f, &f->looks, 1); /* it has one to lose */
     sql_ok(f->db,
            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
            "WHERE application_name = 'attemptd housekeeper' AND datname = current_database()");
@@ -630,6 +668,7 @@ int main(void)
         TEST(test_idle_hours_cost_nothing),
         TEST(test_a_stale_view_is_refreshed_and_published),
         TEST(test_a_request_is_met_without_news),
+        TEST(test_a_request_is_met_by_a_later_refresh_only),
         TEST(test_a_dependent_view_follows),
         TEST(test_a_failure_is_recorded_and_tried_again),
         TEST(test_what_a_dead_worker_did_not_publish_is_found),

@@ -296,23 +296,70 @@ static void test_who_is_killed_leaves_it_to_others(void **state)
     assert_string_equal(text, "");
 }
 
-/* Another partition goes in the middle: its events then fit neither copy, and are not refused. */
+/* Another partition goes when all is copied: its events, from the first moment of its month on,
+ * then fit neither copy, and are not refused. */
 static void test_a_partition_that_goes_meanwhile_breaks_nothing(void **state)
 {
     PGconn *db = *state;
     char text[64];
     fill_default(db, 20000);
-    for (int i = 0; i < 3; i++)
+    do
         step(db, "SELECT make_activity_partition('" MONTH "-17')", text);
+    while (sql_number(db, "SELECT copied::int FROM activity_moves") == 0);
     sql_ok(db, "DO $$ BEGIN EXECUTE 'DROP TABLE activity_events_' || to_char(now(), 'YYYY_MM'); "
                "END $$");
     sql_ok(db,
            "INSERT INTO activity_events SELECT gen_random_uuid(), gen_random_uuid(), 'x', NULL, "
-           "now() FROM generate_series(1, 10)");
+           "date_trunc('month', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC' + n * interval '1 s' "
+           "FROM generate_series(0, 9) n");
     sql_is(db, "t", "SELECT broken FROM activity_moves");
     int locked = 0;
     (void)move_all(db, &locked);
     check_events(db, 20010);
+}
+
+/* An event at the first moment of a month is of that month, wherever it comes in. */
+static void test_events_at_midnight_are_not_lost(void **state)
+{
+    PGconn *db = *state;
+    char text[64];
+    int locked = 0;
+    static const char at_midnight[] =
+        "INSERT INTO activity_events SELECT gen_random_uuid(), gen_random_uuid(), 'x', NULL, at "
+        "FROM unnest(ARRAY['" MONTH "-01Z', '2031-06-01Z']::timestamptz[]) AS at";
+    fill_default(db, 8000);
+    sql_ok(db, at_midnight);
+    for (int i = 0; i < 3; i++)
+        step(db, "SELECT make_activity_partition('" MONTH "-17')", text);
+    sql_ok(db, at_midnight);
+    (void)move_all(db, &locked);
+    sql_ok(db, at_midnight);
+    check_events(db, 8006);
+    sql_is(db, "3",
+           "SELECT count(*) FROM activity_events_default WHERE occurred_at < '2044-01-01Z'");
+}
+
+/* A month of long ago is worth a partition when many of its events are there, and are kept. */
+static void test_a_month_is_wanted_for_many_events(void **state)
+{
+    PGconn *db = *state;
+    static const char wanted[] =
+        "SELECT concat_ws(' ', activity_month_wanted(2, 0) = m, activity_month_wanted(2, 3) = m, "
+        "activity_month_wanted(2, 2) IS NULL) FROM (SELECT (date_trunc('month', now() AT TIME "
+        "ZONE 'UTC') - interval '3 months')::date AS m) AS month";
+    static const char some[] =
+        "INSERT INTO activity_events SELECT gen_random_uuid(), gen_random_uuid(), 'x', NULL, "
+        "(date_trunc('month', now() AT TIME ZONE 'UTC') - interval '3 months') AT TIME ZONE 'UTC' "
+        "+ n * interval '1 s' FROM generate_series(%d, %d) n";
+    char sql[512];
+    sql_ok(db, "RESET ROLE");
+    sql_is(db, "t", "SELECT activity_month_wanted(2, 0) IS NULL");
+    (void)snprintf(sql, sizeof sql, some, 0, 9998);
+    sql_ok(db, sql);
+    sql_is(db, "t", wanted);
+    (void)snprintf(sql, sizeof sql, some, 9999, 9999);
+    sql_ok(db, sql);
+    sql_is(db, "t t t", wanted);
 }
 
 /* The copies follow updates, deletes and TRUNCATE of what was copied already. */
@@ -390,6 +437,8 @@ int main(void)
         TEST(test_few_events_move_in_one_step),
         TEST(test_who_is_killed_leaves_it_to_others),
         TEST(test_a_partition_that_goes_meanwhile_breaks_nothing),
+        TEST(test_events_at_midnight_are_not_lost),
+        TEST(test_a_month_is_wanted_for_many_events),
         TEST(test_changes_of_copied_events_are_kept),
         TEST(test_old_partitions_go_without_keeping_writers_waiting),
     };

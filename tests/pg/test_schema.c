@@ -143,9 +143,10 @@ static void test_amend_and_reopen_are_the_doors(void **state)
            "SELECT answers = '{\"q2\": {\"x\": [null]}, \"q3\": 3}' AND "
            "answers = attempt_document(id) FROM attempts");
     sql_is(db, "t", "SELECT amended_at IS NOT NULL FROM submissions");
-    sql_is(db, "1 3",
-           "SELECT concat_ws(' ', f.version, f.revision) FROM foreign_changes f "
-           "JOIN attempts a ON a.id = f.attempt_id AND a.revision = f.revision");
+    sql_is(
+        db, "1 3",
+        "SELECT concat_ws(' ', f.version, f.revision) FROM foreign_changes f "
+        "JOIN attempts a ON (a.id, a.revision, a.exam_id) = (attempt_id, f.revision, f.exam_id)");
     sql_fails(db, "23001", "UPDATE attempts SET answers = '{}'"); /* it is closed again */
 
     sql_ok(db, "SELECT maintain_attempt(" A ", 'reopen', 'fire alarm')");
@@ -171,6 +172,11 @@ static void test_erase_leaves_nothing_but_the_count(void **state)
            "reason) VALUES ('t', 0, 3, convert_to(" A ", 'UTF8'), '{', 'json'), "
            "('t', 0, 4, 'other', convert_to('{\"attempt_id\":\"' || " A " || '\"}', 'UTF8'), "
            "'key'), ('t', 0, 5, 'another', '{}', 'json')");
+    /* Its attempt may be known though its bytes do not say so. */
+    sql_ok(db,
+           "INSERT INTO dead_letters (topic, partition, record_offset, attempt_id, event_id, "
+           "record_key, record_value, headers, reason, detail) VALUES ('t', 0, 6, " A ", " E ", "
+           "'k', 'v', '[[\"h\", \"dg==\"]]', 'constraint', 'what it says')");
     sql_ok(db, "INSERT INTO activity_events VALUES (gen_random_uuid(), " A ", 'x', NULL, now()), "
                "(gen_random_uuid(), " B ", 'x', NULL, now())");
     sql_ok(db, "SELECT maintain_attempt(" A ", 'amend', 'x', '{\"q1\": \"secret\"}')");
@@ -181,7 +187,14 @@ static void test_erase_leaves_nothing_but_the_count(void **state)
            "(SELECT count(*) FROM submissions))");
     sql_is(db, "1", "SELECT count(*) FROM activity_events");
     sql_is(db, "2 1", "SELECT concat_ws(' ', count(*), count(event)) FROM rejected_writes");
-    sql_is(db, "3 1", "SELECT concat_ws(' ', count(*), count(record_value)) FROM dead_letters");
+    sql_is(db, "4 1", "SELECT concat_ws(' ', count(*), count(record_value)) FROM dead_letters");
+    sql_is(db, "3 0 t",
+           "SELECT concat_ws(' ', count(*), sum(num_nonnulls(attempt_id, event_id, record_key, "
+           "record_value, detail)), bool_and(headers = '[]')) FROM dead_letters "
+           "WHERE erased_at IS NOT NULL");
+    sql_is(db, "1 0",
+           "SELECT concat_ws(' ', count(*), sum(num_nonnulls(attempt_id, event_id, event))) "
+           "FROM rejected_writes WHERE erased_at IS NOT NULL");
     sql_is(db, "0", "SELECT count(*) FROM audit_log WHERE detail::text LIKE '%secret%'");
     sql_is(db, "t", "SELECT max(revision) = 4 FROM foreign_changes WHERE attempt_id = " A);
 }
