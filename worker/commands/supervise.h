@@ -34,8 +34,7 @@ struct supervise_options {
     int64_t restart_base_ms, restart_cap_ms; /* of the backoff */
     int64_t stop_ms;    /* then workers that do not end are killed; they give up before that */
     int64_t silence_ms; /* a worker that reports nothing for so long is not ready */
-    int64_t
-        session_ms; /* how long the group counts a dead member; 0: start its successor at once */
+    int64_t session_ms; /* how long the group counts a dead member; 0: it does not */
 
     /*
      * Called a few times a second with the status document; true when the run shall end, with

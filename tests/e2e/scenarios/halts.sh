@@ -26,9 +26,7 @@ expect 0 attemptd status >status.txt
 says "^! .*writes 1: the ledger is at $before, but the log begins at $end: halted .log_start." status.txt ||
     fail "status does not say which partition is halted"
 [ "$(grep -c '^!' status.txt)" = 1 ] || fail "status complains of others, too: $(grep '^!' status.txt)"
-rc=0
-attemptd doctor >doctor.txt || rc=$?
-[ $rc = 78 ] || fail "doctor of a log that was cut ended with $rc"
+expect 0 attemptd doctor >doctor.txt # the other partitions can go on
 says "the ledger reads ${prefix}attempt.writes.1. on at offset $before, but the log begins at $end" doctor.txt ||
     fail "doctor does not see that the log was cut"
 says "attemptd accept-gap ${prefix}attempt.writes 1 --reason WHY" doctor.txt || fail "doctor names no way on"
