@@ -5,6 +5,7 @@
 #include "tests/kafka/rig.h"
 #include "worker/kafka/kafka_ask.h"
 #include "worker/kafka/kafka_publisher.h"
+#include "worker/kafka/kafka_source_state.h"
 
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
@@ -94,6 +95,33 @@ static void test_publisher_sends_again(void **state)
     rig_release(&rig);
 }
 
+/* More than may wait at a time goes through, because what is confirmed waits no more. */
+static void test_what_is_confirmed_makes_room(void **state)
+{
+    struct mock *mock = *state;
+    static char large[900000];
+    struct rig rig;
+    struct err err;
+    mock_rig(mock, &rig, "room");
+    struct kafka_publisher *publisher = kafka_publisher_new(&rig.options, &err);
+    assert_non_null(publisher);
+    struct publisher port = kafka_publisher_port(publisher);
+    struct message message = { .outlet = OUTLET_OUTCOMES,
+                               .type = BYTES("attempt.outcome.v1"),
+                               .id = BYTES("t/0/1/2"),
+                               .key = BYTES("k"),
+                               .value = { large, sizeof large } };
+    uint64_t ticket, count = KAFKA_PUBLISHER_BYTES_MAX / sizeof large + 3;
+    for (uint64_t i = 0; i < count; i++) {
+        assert_true(port.publish(port.self, i, &message));
+        for (int tries = 0; !port.confirmed(port.self, &ticket) && tries < 1000; tries++)
+            (void)usleep(5000);
+        assert_int_equal(ticket, i);
+    }
+    kafka_publisher_free(publisher);
+    rig_release(&rig);
+}
+
 /* Reads as the engine does, until this news comes. */
 static struct source_event read_until(struct kafka_source *source, struct tp tp,
                                       enum source_event_kind kind, int64_t *ret_next)
@@ -144,6 +172,42 @@ static void test_source_reads_on_after_fetch_errors(void **state)
     event = read_until(source, tp, SOURCE_STOPPED, &next);
     assert_string_equal(event.err.code, "corrupt");
     assert_int_equal(event.offset, 20);
+    kafka_source_free(source);
+    rig_release(&rig);
+}
+
+/* Marks as librdkafka's callbacks leave them when several come between two calls. */
+static void test_what_is_told_is_in_order_and_not_old(void **state)
+{
+    struct mock *mock = *state;
+    struct rig rig;
+    const struct tp tp = { TOPIC_WRITES, 0 };
+    int64_t next = 5;
+    mock_rig(mock, &rig, "order");
+    rig_produce(&rig, TOPIC_WRITES, 0, 0, 10);
+    struct kafka_source *source = rig_source(&rig);
+    struct source port = kafka_source_port(source);
+    struct source_event event;
+    rig_join(source, TOPIC_COUNT);
+    struct kafka_partition *partition = kafka_partitions_find(&source->partitions, tp);
+    partition->stop_news = true; /* and nobody asked before it was assigned anew */
+    rig_assign(source, tp, 0);
+    for (int i = 0; i < 3; i++) {
+        port.next(port.self, &event);
+        assert_int_not_equal(event.kind, SOURCE_STOPPED);
+    }
+    partition->position = next; /* the library went back: these were read before */
+    event = read_until(source, tp, SOURCE_SUSPECT, &next);
+    assert_true(event.has_tp && tp_equal(event.tp, tp));
+    if (next < 10)
+        rig_read_run(source, tp, next, 9);
+
+    source->assigned_news = true;
+    source->revoked_news = true;
+    port.next(port.self, &event);
+    assert_int_equal(event.kind, SOURCE_REVOKED);
+    port.next(port.self, &event);
+    assert_int_equal(event.kind, SOURCE_ASSIGNED);
     kafka_source_free(source);
     rig_release(&rig);
 }
@@ -348,7 +412,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_publisher_sends_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_confirmed_makes_room, setup, teardown),
         cmocka_unit_test_setup_teardown(test_source_reads_on_after_fetch_errors, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_told_is_in_order_and_not_old, setup, teardown),
         cmocka_unit_test_setup_teardown(test_source_goes_on_when_commits_are_refused, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_commands_wait_for_a_leader, setup, teardown),
