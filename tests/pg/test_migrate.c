@@ -103,8 +103,17 @@ static void test_up_down_and_up_again_with_data(void **state)
     sql_ok(f->db, "UPDATE attempts SET status = 'submitted', submitted_at = now()");
     sql_ok(f->db, "INSERT INTO activity_events "
                   "SELECT gen_random_uuid(), id, 'x', NULL, now() FROM attempts");
+    static const char moves[] = "SELECT concat_ws(' ', count(*) FILTER (WHERE d = 'up'), "
+                                "count(*) FILTER (WHERE d = 'down')) FROM (SELECT detail ->> "
+                                "'direction' AS d FROM audit_log WHERE action = 'migrate') AS m";
+    sql_ok(f->db, "DELETE FROM audit_log");
     assert_int_equal(down(f, NULL, -1), repeatable + 1);
+    char expected[32];
+    (void)snprintf(expected, sizeof expected, "0 %zu", repeatable + 1);
+    sql_is(f->db, expected, moves);
     assert_int_equal(up(f, NULL), repeatable + 1);
+    (void)snprintf(expected, sizeof expected, "%zu %zu", repeatable + 1, repeatable + 1);
+    sql_is(f->db, expected, moves);
     sql_is(f->db, "1", "SELECT count(*) FROM attempts");
     assert_int_equal(down(f, NULL, 0), all);
     sql_is(

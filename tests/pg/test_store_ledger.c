@@ -164,6 +164,9 @@ static void test_claim_brings_what_was_refused(void **state)
     refused_is(rig, 14, 4);
     sql_ok(rig->db, "UPDATE dead_letters SET discarded_at = now() WHERE record_offset = 14");
     refused_is(rig, 13, 3);
+    sql_ok(rig->db, "UPDATE dead_letters SET discarded_at = NULL, replayed_at = now() "
+                    "WHERE record_offset = 14");
+    refused_is(rig, 13, 3);
     /* One that was applied before it changes nothing, one after it ends the row. */
     sql_ok(rig->db, "INSERT INTO attempt_rows (id) VALUES (gen_random_uuid())");
     sql_ok(rig->db, "INSERT INTO submissions (attempt_id, version, submitted_at, topic, partition, "
@@ -184,6 +187,9 @@ static void test_claim_brings_what_was_refused(void **state)
     refused_is(rig, -1, 10);
     sql_ok(rig->db, "UPDATE ingest_progress SET generation = 2");
     refused_is(rig, -1, 0);
+    /* What was applied of the other log ends nothing in this one. */
+    sql_ok(rig->db, "UPDATE dead_letters SET generation = 2 WHERE record_offset = 13");
+    refused_is(rig, 13, 0);
 }
 
 /* The schema version before ours has no columns for it. */

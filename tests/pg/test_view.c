@@ -129,12 +129,24 @@ static void test_two_callers_change_two_columns(void **state)
            "SELECT concat_ws(' ', started_at::date, deadline_at::date, revision) FROM attempts");
     sql_is(f->db, "3", "SELECT count(*) FROM foreign_changes");
     /* Who counts the revision himself is no foreign writer, in second place neither. */
+    static const char changed_at[] =
+        "SELECT extract(epoch FROM updated_at) * 1000000 FROM attempts";
     first_does(f, SAVE("q3\":3"));
+    long long saved_at = sql_number(f->first, changed_at);
     second_changes(f, "1", NULL,
                    "UPDATE attempts SET deadline_at = '2026-02-02Z', revision = revision + 1");
+    assert_int_equal(sql_number(f->db, changed_at), saved_at);
     sql_is(f->db, "2026-02-02 6 3",
            "SELECT concat_ws(' ', deadline_at::date, revision, version) FROM attempts");
     sql_is(f->db, "3", "SELECT count(*) FROM foreign_changes");
+    /* What came first stays in each column that the second leaves alone. */
+    sql_ok(f->db, "INSERT INTO exams (id) VALUES (" B ")");
+    first_does(f, "UPDATE attempts SET exam_id = " B ", student_id = " E ", "
+                  "started_at = '2026-01-03Z'");
+    second_changes(f, "1", NULL, "UPDATE attempts SET deadline_at = '2026-02-03Z'");
+    sql_is(f->db, "t",
+           "SELECT (exam_id, student_id, started_at, deadline_at) = "
+           "(" B "::uuid, " E "::uuid, '2026-01-03Z', '2026-02-03Z') FROM attempts");
 }
 
 static void test_compare_and_set_says_no_rows(void **state)
@@ -190,6 +202,14 @@ static void test_what_is_no_longer_there_is_not_changed(void **state)
 }
 
 /* ---------------------------------------------------------------------------- one at a time */
+
+static void test_a_submit_keeps_what_waits(void **state)
+{
+    struct fixture *f = *state;
+    sql_ok(f->db, "UPDATE attempts SET status = 'submitted', submitted_at = now()");
+    sql_is(f->db, "{\"q1\": 1, \"q2\": 2}",
+           "SELECT answers FROM attempts WHERE answers = attempt_document(id)");
+}
 
 static void test_insert_and_update_look_like_a_tables(void **state)
 {
@@ -312,6 +332,7 @@ int main(void)
         TEST(test_compare_and_set_says_no_rows),
         TEST(test_nothing_is_overwritten_unseen),
         TEST(test_what_is_no_longer_there_is_not_changed),
+        TEST(test_a_submit_keeps_what_waits),
         TEST(test_insert_and_update_look_like_a_tables),
         TEST(test_rights_are_those_on_the_view),
         TEST(test_everybody_reads_what_waits),
