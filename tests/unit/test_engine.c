@@ -509,6 +509,21 @@ static void test_what_the_database_refuses_is_tried_once_a_minute(void **state)
     assert_int_equal(log_of(rig, TOPIC_WRITES)->published, 5);
 }
 
+/* What connecting found wrong need not wait for a minute once a connection is good again. */
+static void test_a_halt_by_connecting_ends_with_the_next_connection(void **state)
+{
+    struct engine_rig *rig = *state;
+    log_of(rig, TOPIC_WRITES)->end = 5;
+    fail_for_ever(rig, STORE_CONNECT, ERR_HALT, "schema");
+    engine_rig_start(rig);
+    engine_rig_run(rig, 3000);
+    assert_string_equal(halt_of(rig, TOPIC_WRITES), "schema");
+    rig->fails[STORE_CONNECT] = 0;
+    engine_rig_run(rig, 12000);
+    assert_string_equal(halt_of(rig, TOPIC_WRITES), "");
+    assert_int_equal(log_of(rig, TOPIC_WRITES)->published, 5);
+}
+
 /*
  * Two refused submits in a row pull the brake, and no minute lets them go, until somebody says that
  * these records are bad. His word ends at its offset.
@@ -892,6 +907,7 @@ int main(void)
         TEST(test_a_ledger_that_was_put_ahead_halts),
         TEST(test_group_offsets_without_a_newer_witness_are_ignored),
         TEST(test_what_the_database_refuses_is_tried_once_a_minute),
+        TEST(test_a_halt_by_connecting_ends_with_the_next_connection),
         TEST(test_refused_submits_pass_by_word_only),
         TEST(test_the_search_notices_that_a_row_has_moved),
         TEST(test_a_restart_lets_no_refused_submit_through),

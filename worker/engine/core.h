@@ -111,6 +111,7 @@ struct engine {
     struct arena source_arena; /* of lists for the source */
     struct buf digest_room;    /* scratch: canonical text of one document */
     bool connected;
+    bool halt_closed; /* by the failure of a statement that halts, so the next one proves nothing */
     int64_t connect_not_before_ms;
     int64_t claim_not_before_ms;
     int64_t recall_not_before_ms;

@@ -39,9 +39,16 @@ static bool work_waits(const struct engine *engine)
            engine->recall.state == RECALL_COLLECTING;
 }
 
-/* Connecting checks tables and settings: what it halted need not wait for its minute. */
+/*
+ * Connecting checks tables and settings: what it halted need not wait for its minute. What a
+ * statement halted must, or each look would close the session, and each new session look.
+ */
 static void look_at_schema_again(struct engine *engine)
 {
+    bool by_statement = engine->halt_closed;
+    engine->halt_closed = false;
+    if (by_statement)
+        return;
     for (size_t i = 0; i < engine->partitions.count; i++) {
         struct partition *partition = &engine->partitions.items[i];
         if (partition->state == PARTITION_HALTED && strcmp(partition->halt, "schema") == 0)
@@ -401,6 +408,10 @@ void errand_poll(struct engine *engine)
         enum errand done = engine->errand;
         engine->errand = ERRAND_NONE;
         bool ok = state == STORE_OK;
+        if (!ok && err.action == ERR_HALT && done != ERRAND_CONNECT) {
+            engine_lost_connection(engine);
+            engine->halt_closed = true;
+        }
         switch (done) {
         case ERRAND_CONNECT:
             connected(engine, ok, &err);

@@ -231,7 +231,8 @@ struct store_call {
 enum store_state {
     STORE_BUSY,  /* not yet */
     STORE_OK,    /* done; for CLOSE: COMMIT was answered by COMMIT and is durable */
-    STORE_FAILED /* *ret_err; for CLOSE with ERR_LOST: nobody knows yet, RESOLVE it */
+    STORE_FAILED /* *ret_err; for CLOSE with ERR_LOST: nobody knows yet, RESOLVE it. After ERR_LOST
+                    and ERR_HALT the connection is closed: UNDO, then CONNECT */
 };
 
 struct store {
