@@ -57,6 +57,24 @@ static void mock_rig(struct mock *mock, struct rig *rig, const char *name)
 }
 
 /* Errors that librdkafka gives up on are tried again by the publisher, and told. */
+static struct message outcome_of(struct bytes value)
+{
+    return (struct message){ .outlet = OUTLET_OUTCOMES,
+                             .type = BYTES("attempt.outcome.v1"),
+                             .id = BYTES("t/0/1/2"),
+                             .key = BYTES("k"),
+                             .value = value };
+}
+
+static struct kafka_publisher *mock_publisher(const struct rig *rig, struct publisher *ret_port)
+{
+    struct err err;
+    struct kafka_publisher *publisher = kafka_publisher_new(&rig->options, &err);
+    assert_non_null(publisher);
+    *ret_port = kafka_publisher_port(publisher);
+    return publisher;
+}
+
 static void test_publisher_sends_again(void **state)
 {
     struct mock *mock = *state;
@@ -67,14 +85,9 @@ static void test_publisher_sends_again(void **state)
                                       RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
                                       RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
                                       RD_KAFKA_RESP_ERR__MSG_TIMED_OUT); /* the library's own */
-    struct kafka_publisher *publisher = kafka_publisher_new(&rig.options, &err);
-    assert_non_null(publisher);
-    struct publisher port = kafka_publisher_port(publisher);
-    struct message message = { .outlet = OUTLET_OUTCOMES,
-                               .type = BYTES("attempt.outcome.v1"),
-                               .id = BYTES("t/0/1/2"),
-                               .key = BYTES("k"),
-                               .value = BYTES("{}") };
+    struct publisher port;
+    struct kafka_publisher *publisher = mock_publisher(&rig, &port);
+    struct message message = outcome_of(BYTES("{}"));
     assert_true(port.publish(port.self, 42, &message));
     uint64_t ticket = 0;
     for (int tries = 0; !port.confirmed(port.self, &ticket) && tries < 200; tries++) {
@@ -101,16 +114,10 @@ static void test_what_is_confirmed_makes_room(void **state)
     struct mock *mock = *state;
     static char large[900000];
     struct rig rig;
-    struct err err;
+    struct publisher port;
     mock_rig(mock, &rig, "room");
-    struct kafka_publisher *publisher = kafka_publisher_new(&rig.options, &err);
-    assert_non_null(publisher);
-    struct publisher port = kafka_publisher_port(publisher);
-    struct message message = { .outlet = OUTLET_OUTCOMES,
-                               .type = BYTES("attempt.outcome.v1"),
-                               .id = BYTES("t/0/1/2"),
-                               .key = BYTES("k"),
-                               .value = { large, sizeof large } };
+    struct kafka_publisher *publisher = mock_publisher(&rig, &port);
+    struct message message = outcome_of((struct bytes){ large, sizeof large });
     uint64_t ticket, count = KAFKA_PUBLISHER_BYTES_MAX / sizeof large + 3;
     for (uint64_t i = 0; i < count; i++) {
         assert_true(port.publish(port.self, i, &message));

@@ -1,4 +1,5 @@
 #include "tests/pg/program.h"
+#include "tests/pg/sql.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -78,4 +79,23 @@ void program_says(const char *url, const char *arguments, int code, const char *
     if (found != code || strstr(text, says) == NULL)
         fail_msg("attemptd %s: expected %d and '%s', found %d: %s", arguments, code, says, found,
                  text);
+}
+
+int program_set_up(void **state)
+{
+    struct err err = { 0 };
+    struct program_fixture *f = calloc(1, sizeof *f);
+    if (f == NULL || !private_pg_database(pg_group_server(), true, false, f->url, &err))
+        return -1;
+    f->db = sql_connect(f->url);
+    *state = f;
+    return f->db != NULL ? 0 : -1;
+}
+
+int program_tear_down(void **state)
+{
+    struct program_fixture *f = *state;
+    PQfinish(f->db);
+    free(f);
+    return 0;
 }

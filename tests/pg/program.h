@@ -3,10 +3,23 @@
 #ifndef TESTS_PG_PROGRAM_H
 #define TESTS_PG_PROGRAM_H
 
+#include "tests/pg/private_pg.h"
+
+#include <libpq-fe.h>
 #include <stddef.h>
 #include <sys/types.h>
 
 #define PROGRAM_TEXT_BYTES 65536
+
+/* What its tests share: a migrated database of their own on the group's server, and a session. */
+struct program_fixture {
+    char url[PRIVATE_PG_URL_BYTES];
+    PGconn *db;
+};
+
+/* For cmocka; *state becomes a struct program_fixture. */
+int program_set_up(void **state);
+int program_tear_down(void **state);
 
 /*
  * Runs `attemptd ARGUMENTS` with that DATABASE_URL and without Kafka; what it wrote on both of its

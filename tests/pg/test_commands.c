@@ -17,40 +17,24 @@
 #define OTHER "dddddddd-dddd-4ddd-8ddd-dddddddddddd"
 #define A     "11111111-1111-4111-8111-111111111111"
 
-struct fixture {
-    char url[PRIVATE_PG_URL_BYTES];
-    PGconn *db;
-};
-
 static int set_up(void **state)
 {
-    static struct fixture f;
-    struct err err = { 0 };
-    if (!private_pg_database(pg_group_server(), true, false, f.url, &err))
+    if (program_set_up(state) != 0)
         return -1;
-    f.db = sql_connect(f.url);
-    *state = &f;
-    sql_ok(f.db,
-           "INSERT INTO exams (id, title) VALUES ('" EXAM "', 'Algebra'), ('" OTHER "', NULL)");
-    sql_ok(f.db,
+    PGconn *db = ((struct program_fixture *)*state)->db;
+    sql_ok(db, "INSERT INTO exams (id, title) VALUES ('" EXAM "', 'Algebra'), ('" OTHER "', NULL)");
+    sql_ok(db,
            "INSERT INTO attempts (id, exam_id, student_id, started_at, deadline_at, answers) "
            "SELECT ('11111111-1111-4111-8111-1111111111' || lpad((10 + n)::text, 2, '0'))::uuid, "
            "'" EXAM "', gen_random_uuid(), now() - interval '1 hour', now() + interval '1 hour', "
            "'{\"q\": 1.50}' FROM generate_series(1, 4) n");
-    sql_ok(f.db, "SELECT batch_submit_attempts(ARRAY['" A "'::uuid])");
-    return f.db ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    PQfinish(f->db);
+    sql_ok(db, "SELECT batch_submit_attempts(ARRAY['" A "'::uuid])");
     return 0;
 }
 
 static void test_stats_say_where_they_come_from(void **state)
 {
-    struct fixture *f = *state;
+    struct program_fixture *f = *state;
     program_says(f->url, "stats " EXAM, 0, "the view does not have this exam");
     program_says(f->url, "stats --view " EXAM, 0, "the view does not have this exam");
     program_says(f->url, "refresh", 0, "exam_attempt_stats refreshed");
@@ -73,7 +57,7 @@ static void test_stats_say_where_they_come_from(void **state)
 
 static void test_stats_refuse_what_they_do_not_know(void **state)
 {
-    struct fixture *f = *state;
+    struct program_fixture *f = *state;
     program_says(f->url, "stats " A, 65, "there is no exam " A);
     program_says(f->url, "stats " A " --json", 65, "there is no exam " A);
     program_says(f->url, "stats", 64, "say which exam");
@@ -85,7 +69,7 @@ static void test_stats_refuse_what_they_do_not_know(void **state)
 
 static void test_show_has_all_of_an_attempt(void **state)
 {
-    struct fixture *f = *state;
+    struct program_fixture *f = *state;
     sql_ok(f->db, "SELECT maintain_attempt('" A "', 'amend', 'fire alarm', '{\"r\": null}')");
     sql_ok(f->db,
            "INSERT INTO rejected_writes (attempt_id, event_id, outcome, reason, event, topic, "
@@ -116,7 +100,7 @@ static void test_show_has_all_of_an_attempt(void **state)
 /* What waiting cannot mend ends with 78, what it can with 69. */
 static void test_a_server_that_refuses_is_told_from_one_that_is_away(void **state)
 {
-    struct fixture *f = *state;
+    struct program_fixture *f = *state;
     char url[PRIVATE_PG_URL_BYTES + 32];
     const char *host = strstr(f->url, "@127");
     (void)snprintf(url, sizeof url, "postgresql://attemptd:wrong%s", host);
@@ -132,7 +116,7 @@ static void test_a_server_that_refuses_is_told_from_one_that_is_away(void **stat
 /* A role with nothing is told each right it needs as a statement, and with them it has all. */
 static void test_doctor_gives_the_grants(void **state)
 {
-    struct fixture *f = *state;
+    struct program_fixture *f = *state;
     static char text[PROGRAM_TEXT_BYTES];
     char url[PRIVATE_PG_URL_BYTES];
     PGconn *super = sql_connect(pg_group_server()->superuser_url);
@@ -162,7 +146,7 @@ static void test_doctor_gives_the_grants(void **state)
 /* Whatever is asked of a database without our tables, or by a role without rights: one sentence. */
 static void test_all_say_the_same_of_what_is_missing(void **state)
 {
-    struct fixture *f = *state;
+    struct program_fixture *f = *state;
     static const char *const commands[] = { ("stats " EXAM),
                                             ("show " A),
                                             "dlq list",
@@ -211,7 +195,7 @@ static void test_the_diagram_is_that_of_the_schema(void **state)
         fail_msg("migrations/schema.svg is not of schema.dot: run 'make diagram'");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, program_tear_down)
 
 int main(void)
 {

@@ -21,29 +21,6 @@
 #define E            "'eeeeeeee-eeee-4eee-8eee-eeeeeeeeeeee'"
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-struct fixture {
-    char url[PRIVATE_PG_URL_BYTES];
-    PGconn *db;
-};
-
-static int set_up(void **state)
-{
-    static struct fixture f;
-    struct err err = { 0 };
-    if (!private_pg_database(pg_group_server(), true, false, f.url, &err))
-        return -1;
-    f.db = sql_connect(f.url);
-    *state = &f;
-    return f.db ? 0 : -1;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *f = *state;
-    PQfinish(f->db);
-    return 0;
-}
-
 static const char *statement(const char *name)
 {
     const struct embedded_file *file = statements_embedded;
@@ -91,7 +68,7 @@ static void make_letters(PGconn *db)
 
 static void test_letters_are_listed_as_asked(void **state)
 {
-    struct fixture *f = *state;
+    struct program_fixture *f = *state;
     make_letters(f->db);
     static const struct {
         const char *params[5], *ids;
@@ -127,7 +104,7 @@ static void test_letters_are_listed_as_asked(void **state)
 /* What was settled before stays as it was, and each is kept in the audit log once. */
 static void test_only_open_letters_are_discarded(void **state)
 {
-    struct fixture *f = *state;
+    struct program_fixture *f = *state;
     make_letters(f->db);
     const char *params[] = { "{6,5,4,2,1,99}", "a test" }; /* whoever was faster than the sifting */
     gives(f->db, "dlq_discard.sql", params, 2, "1; 2");
@@ -162,7 +139,7 @@ static void takes(PGconn *db, const char *const params[6], const char *ids)
 
 static void test_letters_are_taken_once(void **state)
 {
-    struct fixture *f = *state;
+    struct program_fixture *f = *state;
     make_letters(f->db);
     PGconn *other = sql_connect(f->url);
     static const struct {
@@ -190,7 +167,7 @@ static void test_letters_are_taken_once(void **state)
 
 static void test_rejected_writes_are_listed_as_asked(void **state)
 {
-    struct fixture *f = *state;
+    struct program_fixture *f = *state;
     sql_ok(f->db,
            "INSERT INTO rejected_writes (attempt_id, event_id, outcome, reason, expected_version, "
            "row_version, event, topic, partition, generation, record_offset) VALUES "
@@ -234,7 +211,7 @@ static void make_ledger(PGconn *db)
 
 static void test_a_word_about_refusals_stays(void **state)
 {
-    struct fixture *f = *state;
+    struct program_fixture *f = *state;
     static const char word[] = "SELECT concat_ws(' ', refusals_generation, refusals_until) "
                                "FROM ingest_progress WHERE (topic, partition) = ('t', 0)";
     make_ledger(f->db);
@@ -264,7 +241,7 @@ static void test_a_word_about_refusals_stays(void **state)
 /* Only the row that the operator was shown; what it said is kept; views are due. */
 static void test_a_gap_is_accepted_as_it_was_shown(void **state)
 {
-    struct fixture *f = *state;
+    struct program_fixture *f = *state;
     make_ledger(f->db);
     sql_ok(f->db, "UPDATE view_schedules SET position = 40");
     const char *moved[] = { "t", "0", "3", "19", "25", "24", "why", "{}", "0" };
@@ -306,7 +283,7 @@ static void test_a_gap_is_accepted_as_it_was_shown(void **state)
 /* Without a row: above every generation that any table knows of this partition. */
 static void test_a_missing_ledger_is_made_above_all_that_is_known(void **state)
 {
-    struct fixture *f = *state;
+    struct program_fixture *f = *state;
     static const char *const known[] = {
         "INSERT INTO rejected_writes (attempt_id, event_id, outcome, event, topic, partition, "
         "generation, record_offset) VALUES (" A ", " E ", 'late', '{}', 't', 0, 3, 1), "
@@ -346,7 +323,7 @@ static void test_a_missing_ledger_is_made_above_all_that_is_known(void **state)
 /* What only reads may read there; what changes anything goes to the database itself. */
 static void test_only_reads_go_to_the_replica(void **state)
 {
-    struct fixture *f = *state;
+    struct program_fixture *f = *state;
     char replica[PRIVATE_PG_URL_BYTES], command[PRIVATE_PG_URL_BYTES + 64];
     struct err err = { 0 };
     static const struct {
@@ -374,7 +351,7 @@ static void test_only_reads_go_to_the_replica(void **state)
 
 static void test_doctor_counts_what_is_open(void **state)
 {
-    struct fixture *f = *state;
+    struct program_fixture *f = *state;
     make_letters(f->db);
     sql_ok(f->db, "INSERT INTO exams (id) VALUES (" E ")");
     sql_ok(f->db, "INSERT INTO attempts (id, exam_id, student_id) VALUES (" A ", NULL, NULL), "
@@ -387,7 +364,7 @@ static void test_doctor_counts_what_is_open(void **state)
           "\"outcome_settings\": {}}");
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, program_set_up, program_tear_down)
 
 int main(void)
 {
