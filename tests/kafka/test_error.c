@@ -95,10 +95,10 @@ static void test_a_trouble_is_told_once_in_a_while(void **state)
     struct kafka_troubles troubles = { 0 };
     struct err err, told;
     (void)kafka_error_set(&err, ERROR(_TRANSPORT), "first");
-    kafka_troubles_put(&troubles, "a", &err);
-    kafka_troubles_put(&troubles, "a", &err);
+    (void)kafka_troubles_put(&troubles, "a", &err);
+    (void)kafka_troubles_put(&troubles, "a", &err);
     (void)kafka_error_set(&err, ERROR(_TIMED_OUT), "second");
-    kafka_troubles_put(&troubles, "b", &err);
+    (void)kafka_troubles_put(&troubles, "b", &err);
     assert_true(kafka_troubles_take(&troubles, &told));
     assert_string_equal(told.text, "first");
     assert_true(kafka_troubles_take(&troubles, &told));
@@ -128,7 +128,7 @@ static void test_troubles_are_bounded(void **state)
         char key[20];
         (void)snprintf(key, sizeof key, "%d", i);
         (void)kafka_error_set(&err, ERROR(_TRANSPORT), "number %d", i);
-        kafka_troubles_put(&troubles, key, &err);
+        (void)kafka_troubles_put(&troubles, key, &err);
     }
     int count = 0;
     for (; kafka_troubles_take(&troubles, &told); count++)

@@ -420,7 +420,7 @@ static void test_source_stops_at_corrupt_batch(void **state)
 
 /* One record of so many bytes with its key and its header, in a batch that the broker finds small.
  */
-static void produce_bomb(const struct rig *rig, size_t bytes)
+static void produce_bomb(const struct rig *rig, enum topic topic, size_t bytes)
 {
     static const char *const properties[] = { "message.max.bytes=100000000",
                                               "compression.codec=gzip" };
@@ -434,7 +434,7 @@ static void produce_bomb(const struct rig *rig, size_t bytes)
     char *value = malloc(bytes);
     assert_true(producer != NULL && value != NULL);
     memset(value, ' ', bytes);
-    struct kafka_outgoing outgoing = { .topic = rig->names.topics[TOPIC_WRITES],
+    struct kafka_outgoing outgoing = { .topic = rig->names.topics[topic],
                                        .partition = 0,
                                        .key = key,
                                        .value = { value, bytes - key.len - header.name.len -
@@ -455,8 +455,8 @@ static void test_source_stops_at_a_record_that_is_too_long(void **state)
     rig_init(&rig, address(state), "bomb");
     rig_create(&rig, TOPIC_WRITES, 2);
     rig_produce(&rig, TOPIC_WRITES, 0, 0, 1);
-    produce_bomb(&rig, KAFKA_RECORD_BYTES_MAX);
-    produce_bomb(&rig, KAFKA_RECORD_BYTES_MAX + 1);
+    produce_bomb(&rig, TOPIC_WRITES, KAFKA_RECORD_BYTES_MAX);
+    produce_bomb(&rig, TOPIC_WRITES, KAFKA_RECORD_BYTES_MAX + 1);
     rig_produce(&rig, TOPIC_WRITES, 0, 3, 2);
     rig_produce(&rig, TOPIC_WRITES, 1, 0, 5);
 
@@ -476,6 +476,34 @@ static void test_source_stops_at_a_record_that_is_too_long(void **state)
     rig_read_run(source, (struct tp){ TOPIC_WRITES, 1 }, 0, 4);
     rig_assign(source, writes_0, 3);
     rig_read_run(source, writes_0, 3, 4);
+    kafka_source_free(source);
+    rig_release(&rig);
+}
+
+/* A wish for a refresh is not worth a halt that nobody could end. */
+static void test_source_passes_over_a_wish_that_is_too_long(void **state)
+{
+    const struct tp refresh = { TOPIC_REFRESH, 0 };
+    struct rig rig;
+    rig_init(&rig, address(state), "wish");
+    rig_create(&rig, TOPIC_REFRESH, 1);
+    rig_produce(&rig, TOPIC_REFRESH, 0, 0, 1);
+    produce_bomb(&rig, TOPIC_REFRESH, KAFKA_RECORD_BYTES_MAX + 1);
+    rig_produce(&rig, TOPIC_REFRESH, 0, 2, 1);
+    struct kafka_source *source = rig_source(&rig);
+    struct source port = kafka_source_port(source);
+    rig_join(source, 1);
+    rig_assign(source, refresh, 0);
+    rig_read_run(source, refresh, 0, 0);
+    rig_read_run(source, refresh, 2, 2);
+    struct source_event event = { 0 };
+    for (port.next(port.self, &event); event.kind != SOURCE_NOTHING; port.next(port.self, &event)) {
+        assert_int_not_equal(event.kind, SOURCE_STOPPED);
+        if (event.kind == SOURCE_TROUBLE &&
+            strstr(event.err.text, "offset 1 is passed over") != NULL)
+            break;
+    }
+    assert_int_equal(event.kind, SOURCE_TROUBLE);
     kafka_source_free(source);
     rig_release(&rig);
 }
@@ -698,6 +726,7 @@ int main(void)
         cmocka_unit_test(test_source_stops_out_of_range),
         cmocka_unit_test(test_source_stops_at_corrupt_batch),
         cmocka_unit_test(test_source_stops_at_a_record_that_is_too_long),
+        cmocka_unit_test(test_source_passes_over_a_wish_that_is_too_long),
         cmocka_unit_test(test_source_notices_a_topic_made_anew),
         cmocka_unit_test(test_source_waits_for_topics),
         cmocka_unit_test(test_source_shares_with_a_second_member),

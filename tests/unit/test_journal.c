@@ -179,7 +179,7 @@ static void test_an_outage_is_a_line_a_minute_and_one_at_its_end(void **state)
     (void)state;
     struct night *night = night_begin();
     for (int second = 0; second < 130; second++, night->log.now_ms += 1000) {
-        tell(night, NOTE_RETRYING, NULL, "connect");
+        tell(night, NOTE_RETRYING, "connect", "connect");
         tell(night, NOTE_BREAKER, "open", "connect");
     }
     assert_says(kept_log_lines(&night->log, 6), "unsaid=59");

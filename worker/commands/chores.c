@@ -22,6 +22,8 @@ static void note_ledger(struct chores *chores, const struct housekeeper_note *no
 static void note_looked(struct chores *chores, const struct housekeeper_note *note)
 {
     struct two_servers servers;
+    if (!pg_session_connected(chores->options.writer))
+        return; /* where it will write is not known */
     pg_session_server(chores->options.writer, servers.written_at);
     pg_session_server(housekeeper_session(chores->news.housekeeper), servers.seen_at);
     if (second_look_counts(&chores->second_look, &servers))

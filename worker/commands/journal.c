@@ -249,12 +249,6 @@ static void log_partition(struct journal_log *journal, enum log_level level, con
                     FIELD_TEXT("code", code_of(note->err))));
 }
 
-/* Nothing was sent: there is no session, or none with what a worker needs. */
-static bool is_connect(const struct err *err)
-{
-    return err != NULL && strncmp(err->text, "cannot connect", 14) == 0;
-}
-
 /* Once, instead of a halt line for each partition: this ends the process. */
 static void refuse_settings(struct journal_log *journal, const struct err *err)
 {
@@ -294,7 +288,7 @@ static void note_line(void *self, const struct note *note)
             FIELDS(FIELD_INT("records", note->number), FIELD_INT("took_ms", note->duration_ms)));
         return;
     case NOTE_RETRYING:
-        journal_log_retry(journal, is_connect(note->err) ? unreachable : retrying, note->err,
+        journal_log_retry(journal, note->word != NULL ? unreachable : retrying, note->err,
                           note->number);
         return;
     case NOTE_ANSWERS:

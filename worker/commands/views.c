@@ -112,9 +112,11 @@ static const char *failing_job(const struct housekeeper_note *note)
     static const char views[] = "views cannot be refreshed by their schedule; trying again";
     static const char partitions[] = "partitions of activity_events cannot be made or dropped; "
                                      "trying again";
-    return bytes_equal(note->name, BYTES("news"))    ? news
-           : bytes_equal(note->name, BYTES("views")) ? views
-                                                     : partitions;
+    static const char balance[] = "conservation cannot be checked; trying again";
+    return bytes_equal(note->name, BYTES("news"))      ? news
+           : bytes_equal(note->name, BYTES("views"))   ? views
+           : bytes_equal(note->name, BYTES("balance")) ? balance
+                                                       : partitions;
 }
 
 void views_note(struct views *views, const struct housekeeper_note *note)

@@ -69,6 +69,7 @@ static void connected(struct engine *engine, bool ok, const struct err *err)
     engine_lost_connection(engine);
     engine_failed(engine, err);
     if (err->action == ERR_HALT) {
+        engine->halt_closed = false; /* the next connection does prove something */
         /* The whole database is not as it must be: nothing of ours can go on. */
         for (size_t i = 0; i < engine->partitions.count; i++) {
             struct partition *partition = &engine->partitions.items[i];
@@ -78,7 +79,9 @@ static void connected(struct engine *engine, bool ok, const struct err *err)
     }
     int64_t delay = backoff_next_ms(&engine->backoff, &engine->rng);
     engine->connect_not_before_ms = engine->now_ms + delay;
-    engine_note(engine, &(struct note){ .kind = NOTE_RETRYING, .err = err, .number = delay });
+    engine_note(
+        engine,
+        &(struct note){ .kind = NOTE_RETRYING, .word = "connect", .err = err, .number = delay });
 }
 
 /* ------------------------------------------------------------------------------------ claim */
@@ -204,9 +207,10 @@ static void claimed(struct engine *engine, bool ok, const struct err *err)
             engine_lost_connection(engine);
         engine_failed(engine, err);
         engine->claim_not_before_ms = engine->now_ms + CLAIM_RETRY_MS;
-        engine_note(engine,
-                    &(struct note){ .kind = NOTE_RETRYING, .err = err, .number = CLAIM_RETRY_MS });
-        if (err->action == ERR_HALT)
+        if (err->action != ERR_HALT)
+            engine_note(engine, &(struct note){
+                                    .kind = NOTE_RETRYING, .err = err, .number = CLAIM_RETRY_MS });
+        else
             for (size_t i = 0; i < engine->call.claim.count; i++) {
                 struct partition *partition =
                     partition_find(&engine->partitions, engine->call.claim.items[i].tp);
@@ -374,12 +378,24 @@ static bool start_mark(struct engine *engine)
     return true;
 }
 
+static void halt_marks(struct engine *engine, const struct err *err)
+{
+    for (size_t i = 0; i < engine->call.mark.count; i++) {
+        struct partition *partition =
+            partition_find(&engine->partitions, engine->call.mark.items[i].tp);
+        if (partition != NULL && partition->state == PARTITION_RUNNING)
+            engine_halt(engine, partition, "schema", err);
+    }
+}
+
 static void marked(struct engine *engine, bool ok, const struct err *err)
 {
     if (!ok) {
         if (err->action == ERR_LOST)
             engine_lost_connection(engine);
         engine_failed(engine, err);
+        if (err->action == ERR_HALT)
+            halt_marks(engine, err);
         return;
     }
     engine_succeeded(engine);

@@ -275,7 +275,7 @@ enum note_kind {
     NOTE_HALTED,   /* `word` is the reason of DESIGN 1.7; repeated every minute */
     NOTE_HEALED,   /* a halted partition goes on */
     NOTE_FLUSHED,  /* debug: one transaction committed */
-    NOTE_RETRYING, /* err, and in how many ms */
+    NOTE_RETRYING, /* err, and in how many ms; `word` is connect when there is no session */
     NOTE_RESOLVED, /* a commit with unknown outcome: `word` is committed or lost */
     NOTE_BREAKER,  /* `word` is open, probing or closed */
     NOTE_ANSWERS,  /* what was retried has gone well, without a breaker that opened */

@@ -5,7 +5,8 @@
  */
 #include "worker/engine/core.h"
 
-#define BUGS_MAX 3
+#define BUGS_MAX  3
+#define RACES_MAX 10
 
 /* Halts what the batch holds of the ledger, or of view.refresh. False when that is nothing. */
 static bool halt_spans(struct engine *engine, bool in_ledger, const char *reason,
@@ -76,16 +77,18 @@ void setback_over(struct engine *engine)
 
 /*
  * Another writer was quicker. The database is well and what that one did is seen by the next try,
- * so it is no reason to ask less of it. 23503 is only retried where it is such a race.
+ * so it is no reason to ask less of it; unless that never ends (a trigger takes rows away), and
+ * then it is none. 23503 is only retried where it is such a race.
  */
-static bool was_outrun(const struct err *err)
+static bool was_outrun(const struct engine *engine, const struct err *err)
 {
-    return strcmp(err->code, "race") == 0 || strcmp(err->code, "23503") == 0;
+    return engine->flush.tries < RACES_MAX &&
+           (strcmp(err->code, "race") == 0 || strcmp(err->code, "23503") == 0);
 }
 
 static void count_against_database(struct engine *engine, const struct err *err)
 {
-    if (was_outrun(err))
+    if (was_outrun(engine, err))
         return;
     engine_failed(engine, err);
     if (engine->flush.tries >= engine->options.retries &&

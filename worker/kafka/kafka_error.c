@@ -120,7 +120,8 @@ const char *kafka_error_reason(const char *reason)
 {
     return strstr(reason, "Invalid response size") == NULL
                ? reason
-               : "what answers there does not speak Kafka: another server, or a listener that wants TLS?";
+               : "what answers there does not speak Kafka: another server, or a listener that "
+                 "wants TLS?";
 }
 
 bool kafka_error_set(struct err *err, int code, const char *format, ...)
@@ -147,20 +148,21 @@ static uint64_t key_hash(const char *key)
     return hash;
 }
 
-void kafka_troubles_put(struct kafka_troubles *troubles, const char *key, const struct err *err)
+bool kafka_troubles_put(struct kafka_troubles *troubles, const char *key, const struct err *err)
 {
     const size_t quiet_count = sizeof troubles->quiet / sizeof *troubles->quiet;
     int64_t now_ms = clock_now_ms();
     uint64_t hash = key_hash(key);
     for (size_t i = 0; i < quiet_count; i++)
         if (troubles->quiet[i].key == hash && now_ms < troubles->quiet[i].until_ms)
-            return;
+            return false;
     if (troubles->count == KAFKA_TROUBLES)
-        return;
+        return false;
     troubles->quiet[troubles->quiet_next].key = hash;
     troubles->quiet[troubles->quiet_next].until_ms = now_ms + QUIET_MS;
     troubles->quiet_next = (troubles->quiet_next + 1) % quiet_count;
     troubles->waiting[(troubles->first + troubles->count++) % KAFKA_TROUBLES] = *err;
+    return true;
 }
 
 bool kafka_troubles_take(struct kafka_troubles *troubles, struct err *ret_err)

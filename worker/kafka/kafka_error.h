@@ -51,8 +51,8 @@ struct kafka_troubles {
     size_t quiet_next;
 };
 
-/* Keeps a copy unless `key` was heard within half a minute or the box is full. */
-void kafka_troubles_put(struct kafka_troubles *troubles, const char *key, const struct err *err);
+/* Keeps a copy; false when `key` was heard within half a minute or the box is full. */
+bool kafka_troubles_put(struct kafka_troubles *troubles, const char *key, const struct err *err);
 
 bool kafka_troubles_take(struct kafka_troubles *troubles, struct err *ret_err);
 

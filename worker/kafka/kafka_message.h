@@ -18,7 +18,7 @@ struct kafka_headers {
 void kafka_headers_release(struct kafka_headers *headers);
 
 /*
- * The longest record that is carried, with key and headers: a thirty-fold of what can be applied.
+ * The longest record that is carried, with key and headers: more than any setting lets be applied.
  * The broker looks at batches as they are compressed, so a megabyte of them may be a record of a
  * gigabyte, and to keep that one would take the memory of all others.
  */

@@ -190,7 +190,7 @@ static void tell_failure(struct kafka_publisher *publisher, enum outlet outlet,
                               "a message for %s was not delivered, sending it again: %s", topic,
                               rd_kafka_err2str(code));
     }
-    kafka_troubles_put(&publisher->troubles, key, &err);
+    (void)kafka_troubles_put(&publisher->troubles, key, &err);
 }
 
 static void take_failure(struct kafka_publisher *publisher, struct outgoing *outgoing,
@@ -235,7 +235,7 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
     struct kafka_publisher *publisher = opaque;
     struct err err;
     (void)kafka_error_set(&err, code, "the Kafka producer reports: %s", kafka_error_reason(reason));
-    kafka_troubles_put(&publisher->troubles, err.code, &err);
+    (void)kafka_troubles_put(&publisher->troubles, err.code, &err);
 }
 
 int64_t kafka_publisher_tend(struct kafka_publisher *publisher)

@@ -50,7 +50,7 @@ static enum read_result source_read(void *self, struct tp tp, struct record *ret
         } else if (message->offset < partition->position) {
             partition->suspect_news = true; /* delivered before: the library went back */
         } else if (!kafka_message_map(message, tp, &source->headers, ret_record, &err)) {
-            kafka_source_stop(source, partition, err.code, err.text);
+            kafka_source_refuse(source, partition, message->offset, &err);
         } else {
             partition->position = message->offset + 1;
             return READ_RECORD;

@@ -8,7 +8,7 @@ static void trouble(struct kafka_source *source, const char *key, int code, cons
 {
     struct err err;
     (void)kafka_error_set(&err, code, "%s", what);
-    kafka_troubles_put(&source->troubles, key, &err);
+    (void)kafka_troubles_put(&source->troubles, key, &err);
 }
 
 /* -------------------------------------------------------------------------------- rebalances */
@@ -130,7 +130,7 @@ static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
         (void)kafka_error_set(&err, code, "the Kafka client reports: %s",
                               kafka_error_reason(reason));
     }
-    kafka_troubles_put(&source->troubles, err.code, &err);
+    (void)kafka_troubles_put(&source->troubles, err.code, &err);
 }
 
 static void on_commit(rd_kafka_t *rk, rd_kafka_resp_err_t code,
@@ -228,6 +228,26 @@ void kafka_source_stop(struct kafka_source *source, struct kafka_partition *part
                   (long long)partition->position, what);
 }
 
+/*
+ * A wish for a refresh that cannot be read is no loss, and its topic has no row in the ledger by
+ * which an operator could go on behind it.
+ */
+void kafka_source_refuse(struct kafka_source *source, struct kafka_partition *partition,
+                         int64_t offset, const struct err *why)
+{
+    if (partition->tp.topic != TOPIC_REFRESH || strcmp(why->code, "corrupt") != 0) {
+        kafka_source_stop(source, partition, why->code, why->text);
+        return;
+    }
+    struct err err;
+    (void)err_set(&err, ERR_REJECT, why->code,
+                  "%s[%d]: the record at offset %lld is passed over: %s",
+                  source->names->topics[TOPIC_REFRESH], (int)partition->tp.partition,
+                  (long long)offset, why->text);
+    (void)kafka_troubles_put(&source->troubles, "passed over", &err);
+    partition->position = offset + 1;
+}
+
 void kafka_source_take_error(struct kafka_source *source, struct kafka_partition *partition,
                              const rd_kafka_message_t *message)
 {
@@ -286,9 +306,8 @@ static void tell_return(struct kafka_source *source)
     struct err err;
     if (!source->lost_told)
         return;
-    source->lost_told = false;
     (void)err_set(&err, ERR_NONE, "", "Kafka answers again");
-    kafka_troubles_put(&source->troubles, "answers", &err);
+    source->lost_told = !kafka_troubles_put(&source->troubles, "answers", &err);
 }
 
 static bool next_of_survey(struct kafka_source *source, struct source_event *ret)

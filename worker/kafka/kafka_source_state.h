@@ -54,6 +54,10 @@ void kafka_source_take_error(struct kafka_source *source, struct kafka_partition
 void kafka_source_stop(struct kafka_source *source, struct kafka_partition *partition,
                        const char *code, const char *what);
 
+/* A record that cannot be mapped: stops the partition, or is passed over in view.refresh. */
+void kafka_source_refuse(struct kafka_source *source, struct kafka_partition *partition,
+                         int64_t offset, const struct err *why);
+
 /* After a refused fetch: nothing more from any partition until it is assigned again. */
 void kafka_source_check_leaders(struct kafka_source *source);
 

@@ -298,7 +298,8 @@ static void give_up_round(struct housekeeper *hk, int64_t delay_ms)
 static void on_failed(struct housekeeper *hk, const struct err *err)
 {
     bool connected = pg_session_connected(hk->session);
-    if (hk->phase == WEIGHING) /* the partitions have their turn in the next cycle */
+    bool weighing = hk->phase == WEIGHING;
+    if (weighing) /* the partitions have their turn in the next cycle */
         hk->balance_at_ms = hk->now_ms + hk->options.balance_interval_ms;
     bool partitions = hk->phase == MAKING_PARTITION || hk->phase == DROPPING_PARTITION ||
                       hk->phase == EXPIRING_ACTIVITY;
@@ -324,7 +325,13 @@ static void on_failed(struct housekeeper *hk, const struct err *err)
         give_up_round(hk, hk->options.interval_ms);
         return;
     }
-    tell_trouble(hk, err, delay_ms);
+    if (connected && weighing)
+        tell(hk, (struct housekeeper_note){ .kind = HOUSEKEEPER_TROUBLE,
+                                            .name = BYTES("balance"),
+                                            .err = err,
+                                            .number = hk->options.balance_interval_ms });
+    else
+        tell_trouble(hk, err, delay_ms);
     give_up_round(hk, delay_ms);
 }
 

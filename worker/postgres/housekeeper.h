@@ -83,8 +83,8 @@ enum housekeeper_note_kind {
                                    number: next_offset */
     HOUSEKEEPER_LOOKED,         /* these were all of the ledger */
     HOUSEKEEPER_UNCONFIRMED,    /* publishing takes too long; it will be tried again */
-    HOUSEKEEPER_TROUBLE,        /* name: news, views or partitions; err; tried again in number ms */
-    HOUSEKEEPER_WELL            /* name: news or views; after troubles */
+    HOUSEKEEPER_TROUBLE, /* name: news, views, partitions, balance; err; again in number ms */
+    HOUSEKEEPER_WELL     /* name: news or views; after troubles */
 };
 
 struct housekeeper_note {
